@@ -48,7 +48,7 @@ pub(crate) async fn run_outbound_calls(count: u64, recording: Option<&Recording>
                 let mut call = calls.begin(Peer::PublishingEndpoint);
                 call.describe(|attributes| attributes.id(&JOB_ID, ThingId(STORED)));
                 black_box(call.context());
-                black_box(call.answered(200));
+                black_box(call.responded(200));
             }
             take(recording, number);
         }

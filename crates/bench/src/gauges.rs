@@ -404,9 +404,9 @@ impl<'a> Client<'a> {
         let body = json!({"channel": "x", "title": "A title", "body": "What somebody writes."});
         let request = self.test.request(Some(self.author), Method::POST, &self.path, &body, &[]);
         let started = Instant::now();
-        let answer = self.router.clone().oneshot(request).await?;
-        ensure!(answer.status() == StatusCode::CREATED, "the answer is {}", answer.status());
-        axum::body::to_bytes(answer.into_body(), usize::MAX).await?;
+        let response = self.router.clone().oneshot(request).await?;
+        ensure!(response.status() == StatusCode::CREATED, "the response is {}", response.status());
+        axum::body::to_bytes(response.into_body(), usize::MAX).await?;
         let took = started.elapsed();
         self.app.telemetry.take_lines(&mut Vec::new(), |_| ());
         self.app.telemetry.take_spans(usize::MAX, Vec::new());

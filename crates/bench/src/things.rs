@@ -38,8 +38,8 @@ pub(crate) const STATEMENT_LIMIT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn select_bare(State(pool): State<PgPool>) -> Result<Json<StoredThing>, StatusCode> {
     async fn within<T>(limited: impl Future<Output = sqlx::Result<T>>) -> Result<T, StatusCode> {
-        let answered = tokio::time::timeout(STATEMENT_LIMIT, limited).await;
-        answered.ok().and_then(Result::ok).ok_or(StatusCode::INTERNAL_SERVER_ERROR)
+        let result = tokio::time::timeout(STATEMENT_LIMIT, limited).await;
+        result.ok().and_then(Result::ok).ok_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
     let mut connection = within(Box::pin(pool.acquire())).await?;
     let statement = sqlx::query_as(SELECT).bind(STORED).fetch_one(&mut *connection);

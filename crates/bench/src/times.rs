@@ -161,7 +161,7 @@ struct Server {
     address: String,
     connections: Vec<TcpStream>,
     request: String,
-    answer: Vec<u8>,
+    response: Vec<u8>,
 }
 
 impl Server {
@@ -192,7 +192,7 @@ impl Server {
             address: address.trim().to_owned(),
             connections: Vec::new(),
             request: format!("GET /{path} HTTP/1.1\r\nhost: localhost\r\n\r\n"),
-            answer: Vec::new(),
+            response: Vec::new(),
         };
         for _ in 0..connections {
             let connection = TcpStream::connect(&server.address).context("the server is not there")?;
@@ -201,7 +201,7 @@ impl Server {
             connection.set_nonblocking(!route.needs_database())?;
             server.connections.push(connection);
         }
-        server.answer.resize(server.answer_length()?, 0);
+        server.response.resize(server.response_length()?, 0);
         Ok(server)
     }
 
@@ -214,24 +214,24 @@ impl Server {
                 connection.write_all(self.request.as_bytes())?;
             }
             for connection in &mut self.connections {
-                read_exact(connection, &mut self.answer)?;
-                ensure!(self.answer.starts_with(b"HTTP/1.1 200 "), "the server refused a request");
+                read_exact(connection, &mut self.response)?;
+                ensure!(self.response.starts_with(b"HTTP/1.1 200 "), "the server refused a request");
             }
         }
         Ok(self.processor_time()? - before)
     }
 
     /// Returns the length of the first response; all others have the same length.
-    fn answer_length(&self) -> anyhow::Result<usize> {
-        let answer = self.exchange(&self.request.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n"))?;
-        Ok(answer.len() - "connection: close\r\n".len())
+    fn response_length(&self) -> anyhow::Result<usize> {
+        let response = self.exchange(&self.request.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n"))?;
+        Ok(response.len() - "connection: close\r\n".len())
     }
 
     fn processor_time(&self) -> anyhow::Result<f64> {
         let request =
             format!("GET {PROCESSOR_TIME} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-        let answer = self.exchange(&request)?;
-        let (_, body) = answer.split_once("\r\n\r\n").context("the answer has no body")?;
+        let response = self.exchange(&request)?;
+        let (_, body) = response.split_once("\r\n\r\n").context("the response has no body")?;
         body.parse().context("the processor time is no number")
     }
 
@@ -239,9 +239,9 @@ impl Server {
     fn exchange(&self, request: &str) -> anyhow::Result<String> {
         let mut connection = TcpStream::connect(&self.address)?;
         connection.write_all(request.as_bytes())?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer)?;
-        Ok(answer)
+        let mut response = String::new();
+        connection.read_to_string(&mut response)?;
+        Ok(response)
     }
 }
 

@@ -90,7 +90,7 @@ async fn handle(calls: &HttpClient<Weather>) -> Response {
     other.set_parent(to_other(&request)).unwrap();
     let below_other = from_other(&other.context());
     current::within_context_async(below_other, async {
-        calls.begin(Weather).answered(200);
+        calls.begin(Weather).responded(200);
     })
     .await;
     assert_eq!(current::trace_context(), Some(request), "the request is the current operation again");

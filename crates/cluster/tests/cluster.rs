@@ -59,7 +59,7 @@ async fn data_survives_a_restart_and_needs_the_password() {
     cluster.create_database("socialize").await.expect("an existing database is kept");
     let mut connection =
         PgConnection::connect(cluster.url("socialize").expose()).await.expect("a connection");
-    sqlx::raw_sql("CREATE TABLE kept AS SELECT 42 AS answer")
+    sqlx::raw_sql("CREATE TABLE kept AS SELECT 42 AS number")
         .execute(&mut connection)
         .await
         .expect("a table");
@@ -70,9 +70,9 @@ async fn data_survives_a_restart_and_needs_the_password() {
     let cluster = Cluster::start(settings(&directory)).expect("the second start");
     let mut connection =
         PgConnection::connect(cluster.url("socialize").expose()).await.expect("a connection");
-    let answer: i32 =
-        sqlx::query_scalar("SELECT answer FROM kept").fetch_one(&mut connection).await.expect("the table");
-    assert_eq!(answer, 42);
+    let number: i32 =
+        sqlx::query_scalar("SELECT number FROM kept").fetch_one(&mut connection).await.expect("the table");
+    assert_eq!(number, 42);
 
     let password_file = directory.path().join("data/password");
     let mode = fs::metadata(&password_file).expect("a password file").permissions().mode();
@@ -125,7 +125,7 @@ async fn a_killed_server_comes_back_with_what_was_committed() {
     let durable = ClusterSettings { durability: Durability::Full, ..settings(&directory) };
     let cluster = Cluster::start(durable).expect("a start");
     let mut connection = connect(&cluster).await;
-    sqlx::raw_sql("CREATE TABLE kept AS SELECT 42 AS answer")
+    sqlx::raw_sql("CREATE TABLE kept AS SELECT 42 AS number")
         .execute(&mut connection)
         .await
         .expect("a table");
@@ -137,9 +137,9 @@ async fn a_killed_server_comes_back_with_what_was_committed() {
     cluster.resume().expect("the server comes back again");
 
     let mut connection = connect(&cluster).await;
-    let answer: i32 =
-        sqlx::query_scalar("SELECT answer FROM kept").fetch_one(&mut connection).await.expect("the table");
-    assert_eq!(answer, 42);
+    let number: i32 =
+        sqlx::query_scalar("SELECT number FROM kept").fetch_one(&mut connection).await.expect("the table");
+    assert_eq!(number, 42);
 }
 
 /// Not a test itself: [`a_server_does_not_outlive_its_killed_owner`] runs it in another process.

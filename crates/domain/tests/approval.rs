@@ -118,7 +118,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_action_on_every_state_is_answered(
+    fn every_action_on_every_state_has_a_result(
         state in states(), action in actions_and_archive(), rules in all_rules(), at in times(),
     ) {
         // A panic, such as an overflow of the revision number, fails the test. Results are
@@ -188,9 +188,9 @@ proptest! {
         for (action, reads_before_deciding, at) in life {
             let action = if reads_before_deciding { up_to_date(action, &state) } else { action };
             let before = state.clone();
-            let answer = state.apply(action, rules, at);
+            let result = state.apply(action, rules, at);
             prop_assert_eq!(&state, &before, "an action changes only what it returns");
-            let Ok(next) = answer else { continue };
+            let Ok(next) = result else { continue };
 
             match action {
                 Action::Edit { author } => {

@@ -14,7 +14,7 @@ const MOST_VALUES_LISTED: usize = 30;
 
 /// Outcomes of a route's method besides the statuses of its API document: cancelled by the client,
 /// four kinds of server error, and an undocumented status.
-const UNDOCUMENTED_ANSWERS: usize = 6;
+const UNDOCUMENTED_OUTCOMES: usize = 6;
 
 /// Series of a process that serves the API and leaves jobs to others. A test of the application
 /// counts them, with those of gauges that have no value yet.
@@ -122,7 +122,7 @@ fn render_bound(out: &mut String, metrics: &[MetricDescription]) {
 One process has at most {} series of the metrics whose labels are closed when it is compiled,
 whatever its users do. The labels of {} are closed when it starts. Of these only
 `http.server.request.duration` is large: each method of a route has a series for each status below
-500 that the API's document lists for it, and for {UNDOCUMENTED_ANSWERS} other ends. Nothing that a
+500 that the API's document lists for it, and for {UNDOCUMENTED_OUTCOMES} other ends. Nothing that a
 client sends adds a series.",
             closed_series(metrics),
             open.join(", "),

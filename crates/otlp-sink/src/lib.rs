@@ -5,8 +5,8 @@
 //! demands. It has its own thread, so that all tests can use it, including those with a paused
 //! clock.
 
-mod answer;
 pub mod conventions;
+mod reaction;
 mod received;
 mod server;
 mod state;
@@ -20,7 +20,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use tokio::sync::oneshot;
 
-pub use answer::Answer;
+pub use reaction::Reaction;
 pub use received::{Export, ReceivedBy, ReceivedRequest};
 
 use state::State;
@@ -99,15 +99,14 @@ impl OtlpSink {
         self.client.as_ref().map(|(certificate, key)| (certificate.as_str(), key.as_str()))
     }
 
-    /// Responds to the next requests with these answers, one each, and then with the usual one
-    /// again.
-    pub fn answer_next(&self, answers: impl IntoIterator<Item = Answer>) {
-        self.state.lock().next_answers.extend(answers);
+    /// Reacts to the next requests in these ways, one each, and then in the usual way again.
+    pub fn react_to_next(&self, reactions: impl IntoIterator<Item = Reaction>) {
+        self.state.lock().next_reactions.extend(reactions);
     }
 
-    /// Responds to all requests with this answer from now on. The default is to accept them.
-    pub fn answer_always(&self, answer: Answer) {
-        self.state.lock().usual_answer = answer;
+    /// Reacts to all requests in this way from now on. The default is to accept them.
+    pub fn react_always(&self, reaction: Reaction) {
+        self.state.lock().usual_reaction = reaction;
     }
 
     /// Returns all requests so far, in order of arrival.
@@ -158,7 +157,7 @@ fn free_port() -> TcpListener {
 }
 
 fn accepted(requests: &[ReceivedRequest]) -> impl Iterator<Item = &Export> {
-    requests.iter().filter(|request| request.answer.accepts()).map(|request| &request.export)
+    requests.iter().filter(|request| request.reaction.accepts()).map(|request| &request.export)
 }
 
 impl Drop for OtlpSink {

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
-use crate::Answer;
+use crate::Reaction;
 
 /// One request that arrived, whatever the response was.
 #[derive(Clone, Debug)]
@@ -25,8 +25,8 @@ pub struct ReceivedRequest {
     pub peer: SocketAddr,
     /// Time at which its last byte arrived.
     pub received_at: Instant,
-    /// The response that was sent.
-    pub answer: Answer,
+    /// Reaction of the sink to the request.
+    pub reaction: Reaction,
 }
 
 /// The protocol over which a request arrived.

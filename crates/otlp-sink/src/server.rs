@@ -27,7 +27,7 @@ use tonic::Status;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tower::service_fn;
 
-use crate::{Answer, Export, ReceivedBy};
+use crate::{Export, Reaction, ReceivedBy};
 
 /// Decodes a message with the official types.
 type Decode = fn(&[u8]) -> Export;
@@ -118,24 +118,24 @@ fn over_grpc(
     move |State(state), ConnectInfo(Peer(peer)), request| {
         Box::pin(async move {
             let headers = request.headers().clone();
-            let foreign: Arc<OnceLock<Answer>> = Arc::default();
+            let foreign: Arc<OnceLock<Reaction>> = Arc::default();
             let decided = Arc::clone(&foreign);
             let export = service_fn(move |request: tonic::Request<Bytes>| {
                 let (state, headers, decided) = (Arc::clone(&state), headers.clone(), Arc::clone(&decided));
                 async move {
                     let raw = request.into_inner();
                     let export = decode(&raw);
-                    let answer = state.receive(ReceivedBy::Grpc, peer, headers, raw, export);
-                    if answer.is_foreign() {
-                        decided.get_or_init(|| answer.clone());
+                    let reaction = state.receive(ReceivedBy::Grpc, peer, headers, raw, export);
+                    if reaction.is_foreign() {
+                        decided.get_or_init(|| reaction.clone());
                     }
-                    answer.over_grpc().await
+                    reaction.over_grpc().await
                 }
             });
             let mut grpc = tonic::server::Grpc::new(BytesCodec).accept_compressed(CompressionEncoding::Gzip);
             let response = grpc.unary(export, request).await.map(Body::new);
             match foreign.get() {
-                Some(answer) => answer.over_http().await,
+                Some(reaction) => reaction.over_http().await,
                 None => response,
             }
         })

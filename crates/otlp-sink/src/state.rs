@@ -8,9 +8,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use crate::{Answer, Export, ReceivedBy, ReceivedRequest};
+use crate::{Export, Reaction, ReceivedBy, ReceivedRequest};
 
-/// Requests so far and responses to come.
+/// Requests so far and reactions to the next ones.
 #[derive(Default)]
 pub(crate) struct State {
     records: Mutex<Records>,
@@ -20,8 +20,8 @@ pub(crate) struct State {
 #[derive(Default)]
 pub(crate) struct Records {
     pub(crate) requests: Vec<ReceivedRequest>,
-    pub(crate) next_answers: VecDeque<Answer>,
-    pub(crate) usual_answer: Answer,
+    pub(crate) next_reactions: VecDeque<Reaction>,
+    pub(crate) usual_reaction: Reaction,
 }
 
 impl State {
@@ -29,7 +29,7 @@ impl State {
         self.records.lock().expect("no thread of the sink panicked")
     }
 
-    /// Stores a request and returns the response to send.
+    /// Stores a request and returns the reaction to it.
     pub(crate) fn receive(
         &self,
         protocol: ReceivedBy,
@@ -37,12 +37,12 @@ impl State {
         headers: HeaderMap,
         raw: Bytes,
         export: Export,
-    ) -> Answer {
+    ) -> Reaction {
         let mut records = self.lock();
-        let planned = records.next_answers.pop_front();
-        let answer = match export {
-            Export::Malformed => Answer::Refuse,
-            _ => planned.unwrap_or_else(|| records.usual_answer.clone()),
+        let planned = records.next_reactions.pop_front();
+        let reaction = match export {
+            Export::Malformed => Reaction::Refuse,
+            _ => planned.unwrap_or_else(|| records.usual_reaction.clone()),
         };
         records.requests.push(ReceivedRequest {
             protocol,
@@ -51,9 +51,9 @@ impl State {
             headers,
             peer,
             received_at: Instant::now(),
-            answer: answer.clone(),
+            reaction: reaction.clone(),
         });
         self.changed.notify_all();
-        answer
+        reaction
     }
 }

@@ -122,7 +122,7 @@ impl Call<'_> {
 
     /// Ends the call with the status of the peer's response. Returns the error type if the status
     /// is a failure.
-    pub fn answered(mut self, status: u16) -> Option<ErrorType> {
+    pub fn responded(mut self, status: u16) -> Option<ErrorType> {
         if !(200..600).contains(&status) {
             // HTTP clients return no other classes to their caller.
             self.failed(ErrorType::Protocol);

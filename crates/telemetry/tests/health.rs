@@ -20,7 +20,7 @@ enum Peer {
 
 /// The scripted result of a dependency check.
 #[derive(Clone, Copy, Debug)]
-enum Answer {
+enum CheckResult {
     Ok,
     Fails(ErrorType),
     Hangs,
@@ -29,17 +29,17 @@ enum Answer {
 
 #[derive(Clone)]
 struct FakePeer {
-    answer: Arc<Mutex<Answer>>,
+    result: Arc<Mutex<CheckResult>>,
     checks: Arc<AtomicU64>,
 }
 
 impl FakePeer {
-    fn new(answer: Answer) -> Self {
-        Self { answer: Arc::new(Mutex::new(answer)), checks: Arc::default() }
+    fn new(result: CheckResult) -> Self {
+        Self { result: Arc::new(Mutex::new(result)), checks: Arc::default() }
     }
 
-    fn answers(&self, answer: Answer) {
-        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
+    fn returns(&self, result: CheckResult) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = result;
     }
 
     fn checks(&self) -> u64 {
@@ -48,12 +48,12 @@ impl FakePeer {
 
     async fn check(self) -> Result<(), ErrorType> {
         self.checks.fetch_add(1, Ordering::Relaxed);
-        let answer = *self.answer.lock().unwrap_or_else(PoisonError::into_inner);
-        match answer {
-            Answer::Ok => Ok(()),
-            Answer::Fails(error) => Err(error),
-            Answer::Hangs => std::future::pending().await,
-            Answer::Panics => panic!("a mistake in the check"),
+        let result = *self.result.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            CheckResult::Ok => Ok(()),
+            CheckResult::Fails(error) => Err(error),
+            CheckResult::Hangs => std::future::pending().await,
+            CheckResult::Panics => panic!("a mistake in the check"),
         }
     }
 
@@ -85,7 +85,7 @@ fn error_of(health: &Health<Peer>, peer: Peer) -> Option<&'static str> {
 
 #[tokio::test(start_paused = true)]
 async fn a_process_is_ready_when_it_has_started_and_its_dependencies_answer() {
-    let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Ok));
+    let (postgres, smtp) = (FakePeer::new(CheckResult::Ok), FakePeer::new(CheckResult::Ok));
     let health = health_of(&postgres, &smtp);
     assert_eq!(health.ready(), Readiness::Starting);
     assert_eq!(health.state(Peer::Postgres), Some(DependencyState::Unknown));
@@ -104,25 +104,25 @@ async fn a_process_is_ready_when_it_has_started_and_its_dependencies_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_required_dependency_that_fails_makes_unavailable_and_recovers_by_itself() {
-    let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Ok));
+    let (postgres, smtp) = (FakePeer::new(CheckResult::Ok), FakePeer::new(CheckResult::Ok));
     let health = health_of(&postgres, &smtp);
     health.mark_started();
     health.wait_for_first_results().await;
-    for (answer, error) in [
-        (Answer::Fails(ErrorType::ConnectionRefused), "connection_refused"),
-        (Answer::Hangs, "timeout"),
-        (Answer::Panics, "panic"),
+    for (result, error) in [
+        (CheckResult::Fails(ErrorType::ConnectionRefused), "connection_refused"),
+        (CheckResult::Hangs, "timeout"),
+        (CheckResult::Panics, "panic"),
     ] {
-        postgres.answers(answer);
+        postgres.returns(result);
         after_a_round().await;
-        assert_eq!(health.ready(), Readiness::Unavailable, "{answer:?}");
+        assert_eq!(health.ready(), Readiness::Unavailable, "{result:?}");
         assert_eq!(error_of(&health, Peer::Postgres), Some(error));
         assert_eq!(health.state(Peer::Postgres), Some(DependencyState::Down));
         assert!(health.is_down(Peer::Postgres));
         assert!(health.live(), "being alive depends on nobody else");
-        postgres.answers(Answer::Ok);
+        postgres.returns(CheckResult::Ok);
         after_a_round().await;
-        assert_eq!(health.ready(), Readiness::Ready, "{answer:?}");
+        assert_eq!(health.ready(), Readiness::Ready, "{result:?}");
         assert_eq!(error_of(&health, Peer::Postgres), None);
         assert_eq!(health.state(Peer::Postgres), Some(DependencyState::Up));
         assert!(!health.is_down(Peer::Postgres));
@@ -131,7 +131,7 @@ async fn a_required_dependency_that_fails_makes_unavailable_and_recovers_by_itse
 
 #[tokio::test(start_paused = true)]
 async fn one_failure_changes_nothing_and_a_second_in_a_row_does() {
-    let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Ok));
+    let (postgres, smtp) = (FakePeer::new(CheckResult::Ok), FakePeer::new(CheckResult::Ok));
     let health = health_of(&postgres, &smtp);
     health.mark_started();
     health.wait_for_first_results().await;
@@ -142,23 +142,23 @@ async fn one_failure_changes_nothing_and_a_second_in_a_row_does() {
         is_up
     };
     // Checks begin every two seconds. The one at two seconds fails, and its repetition half a second later succeeds.
-    for answer in [Answer::Fails(ErrorType::ConnectionRefused), Answer::Hangs] {
+    for result in [CheckResult::Fails(ErrorType::ConnectionRefused), CheckResult::Hangs] {
         tokio::time::sleep(Duration::from_millis(1900)).await;
-        postgres.answers(answer);
+        postgres.returns(result);
         tokio::time::sleep(Duration::from_millis(200)).await;
         // One that is slow has failed when its time limit is reached.
         while error_of(&health, Peer::Postgres).is_none() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         assert!(up(), "one failure is not news");
-        postgres.answers(Answer::Ok);
+        postgres.returns(CheckResult::Ok);
         tokio::time::sleep(Duration::from_millis(600)).await;
         assert_eq!(error_of(&health, Peer::Postgres), None);
         assert!(up());
     }
     // The second check waits longer for a slow response, so that a busy machine is not reported as an outage.
     // Refusals are known at once.
-    postgres.answers(Answer::Fails(ErrorType::ConnectionRefused));
+    postgres.returns(CheckResult::Fails(ErrorType::ConnectionRefused));
     let checks = postgres.checks();
     while postgres.checks() < checks + 2 {
         assert!(up());
@@ -166,7 +166,7 @@ async fn one_failure_changes_nothing_and_a_second_in_a_row_does() {
     }
     assert!(!up());
     // And one success suffices.
-    postgres.answers(Answer::Ok);
+    postgres.returns(CheckResult::Ok);
     let checks = postgres.checks();
     while postgres.checks() == checks {
         assert!(!up());
@@ -177,7 +177,8 @@ async fn one_failure_changes_nothing_and_a_second_in_a_row_does() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dependency_that_fails_from_the_beginning_is_down_at_once() {
-    let (postgres, smtp) = (FakePeer::new(Answer::Fails(ErrorType::DnsFailure)), FakePeer::new(Answer::Ok));
+    let (postgres, smtp) =
+        (FakePeer::new(CheckResult::Fails(ErrorType::DnsFailure)), FakePeer::new(CheckResult::Ok));
     let health = health_of(&postgres, &smtp);
     health.mark_started();
     health.wait_for_first_results().await;
@@ -188,7 +189,7 @@ async fn a_dependency_that_fails_from_the_beginning_is_down_at_once() {
 #[tokio::test(start_paused = true)]
 async fn an_optional_dependency_that_fails_is_shown_and_stops_nothing() {
     let (postgres, smtp) =
-        (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Fails(ErrorType::AuthenticationFailed)));
+        (FakePeer::new(CheckResult::Ok), FakePeer::new(CheckResult::Fails(ErrorType::AuthenticationFailed)));
     let health = health_of(&postgres, &smtp);
     health.mark_started();
     health.wait_for_first_results().await;
@@ -199,7 +200,7 @@ async fn an_optional_dependency_that_fails_is_shown_and_stops_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn draining_is_for_good() {
-    let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Ok));
+    let (postgres, smtp) = (FakePeer::new(CheckResult::Ok), FakePeer::new(CheckResult::Ok));
     let health = health_of(&postgres, &smtp);
     health.mark_started();
     health.wait_for_first_results().await;
@@ -213,7 +214,7 @@ async fn draining_is_for_good() {
 
 #[tokio::test(start_paused = true)]
 async fn probing_is_no_load() {
-    let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Ok));
+    let (postgres, smtp) = (FakePeer::new(CheckResult::Ok), FakePeer::new(CheckResult::Ok));
     let health = health_of(&postgres, &smtp);
     health.wait_for_first_results().await;
     for _ in 0..1000 {
@@ -228,7 +229,7 @@ async fn probing_is_no_load() {
 
 #[tokio::test(start_paused = true)]
 async fn checks_end_with_the_last_owner() {
-    let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Hangs));
+    let (postgres, smtp) = (FakePeer::new(CheckResult::Ok), FakePeer::new(CheckResult::Hangs));
     let health = health_of(&postgres, &smtp);
     let clone = health.clone();
     drop(health);
@@ -243,7 +244,7 @@ async fn checks_end_with_the_last_owner() {
 
 #[tokio::test(start_paused = true)]
 async fn the_detail_says_everything_an_operator_asks() {
-    let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Ok));
+    let (postgres, smtp) = (FakePeer::new(CheckResult::Ok), FakePeer::new(CheckResult::Ok));
     let health = health_of(&postgres, &smtp);
     health.mark_started();
     let first = serde_json::to_value(health.detail()).expect("serialised");
@@ -255,7 +256,7 @@ async fn the_detail_says_everything_an_operator_asks() {
         })
     );
     tokio::time::sleep(Duration::from_millis(500)).await;
-    smtp.answers(Answer::Hangs);
+    smtp.returns(CheckResult::Hangs);
     tokio::time::sleep(Duration::from_millis(3000)).await;
     let detail = serde_json::to_value(health.detail()).expect("serialised");
     assert_eq!(
@@ -305,12 +306,12 @@ async fn a_change_is_logged_once() {
     };
     let bridge = TracingBridge::new(settings, LevelFilter::default(), lines.clone());
     let _guard = bridge.install_on_this_thread();
-    let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Ok));
+    let (postgres, smtp) = (FakePeer::new(CheckResult::Ok), FakePeer::new(CheckResult::Ok));
     let health = health_of(&postgres, &smtp);
     health.wait_for_first_results().await;
-    postgres.answers(Answer::Fails(ErrorType::ConnectionRefused));
+    postgres.returns(CheckResult::Fails(ErrorType::ConnectionRefused));
     tokio::time::sleep(Duration::from_secs(30)).await;
-    postgres.answers(Answer::Ok);
+    postgres.returns(CheckResult::Ok);
     tokio::time::sleep(Duration::from_secs(30)).await;
     let at = |level: &str, event: &str| {
         json!({
@@ -425,7 +426,7 @@ fn a_stuck_event_loop_is_not_alive() {
     let health = health.recv().expect("the loop runs");
     wait_until("the loop to be found stuck", || !health.live());
     drop(release);
-    wait_until("the loop to turn again", || health.live());
+    wait_until("the loop to run again", || health.live());
     drop(end);
     event_loop.join().expect("the loop ends well");
 }

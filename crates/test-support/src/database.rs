@@ -160,7 +160,7 @@ async fn drop_leftovers(maintenance: &mut PgConnection) {
             .bind(lock_of(id))
             .fetch_one(&mut *maintenance)
             .await
-            .expect("an answer");
+            .expect("a result");
         if is_dead {
             run(maintenance, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
             sqlx::query("SELECT pg_advisory_unlock($1)")

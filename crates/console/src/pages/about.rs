@@ -7,10 +7,10 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 
-use super::answer;
 use super::layout::Layout;
 use super::problem::Problem;
 use super::processes::{Process, processes};
+use super::respond;
 use super::view::View;
 use super::words;
 use crate::calendar;
@@ -65,7 +65,7 @@ pub(super) fn routes() -> Router<SharedConsole> {
 }
 
 async fn about(State(console): State<SharedConsole>, view: View) -> Response {
-    answer(console, view, render).await
+    respond(console, view, render).await
 }
 
 fn render(console: &Console, view: &View) -> Result<About, Problem> {

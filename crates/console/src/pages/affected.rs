@@ -14,7 +14,7 @@ use super::logs::LogFilter;
 use super::nothing::{self, Nothing};
 use super::problem::Problem;
 use super::view::View;
-use super::{alerts, answer, environment, words};
+use super::{alerts, environment, respond, words};
 use crate::state::{Console, SharedConsole, read};
 use crate::store::lines::{Groups, Search};
 
@@ -66,7 +66,7 @@ pub(super) fn routes() -> Router<SharedConsole> {
 }
 
 async fn affected(State(console): State<SharedConsole>, view: View) -> Response {
-    answer(console, view, render).await
+    respond(console, view, render).await
 }
 
 fn render(console: &Console, view: &View) -> Result<Affected, Problem> {

@@ -9,7 +9,7 @@
 //!
 //!    ```text
 //!    async fn logs(State(console): State<SharedConsole>, view: View) -> Response {
-//!        answer(console, view, render).await
+//!        respond(console, view, render).await
 //!    }
 //!    fn render(console: &Console, view: &View) -> Result<Logs, Problem> { … }
 //!    ```
@@ -26,7 +26,6 @@
 mod about;
 mod affected;
 mod alerts;
-mod answer;
 mod assets;
 mod choices;
 mod compress;
@@ -46,15 +45,16 @@ mod problem;
 mod processes;
 mod range;
 mod requests;
+mod respond;
 mod router;
 mod security;
 mod traces;
 mod view;
 mod words;
 
-pub use answer::answer;
 pub use layout::{Anchor, Choice, Layout};
 pub use problem::Problem;
 pub use range::TimeRange;
+pub use respond::respond;
 pub use router::router;
 pub use view::{View, address};

@@ -6,13 +6,13 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 
-use super::answer::answer;
 use super::choices::{add_choices, chosen};
 use super::dashboard_list::named;
 use super::dashboards::{BandView, Screen, bands};
 use super::health::{FiringAlert, Verdict, firing, verdict};
 use super::layout::Layout;
 use super::problem::Problem;
+use super::respond::respond;
 use super::view::View;
 use crate::state::{Console, SharedConsole};
 
@@ -34,7 +34,7 @@ pub(super) fn routes() -> Router<SharedConsole> {
 }
 
 async fn overview(State(console): State<SharedConsole>, view: View) -> Response {
-    answer(console, view, render).await
+    respond(console, view, render).await
 }
 
 fn render(console: &Console, view: &View) -> Result<Overview, Problem> {

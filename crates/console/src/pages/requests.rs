@@ -15,7 +15,7 @@ use super::nothing::{self, Nothing};
 use super::problem::Problem;
 use super::traces::lines_of;
 use super::view::View;
-use super::{answer, environment, words};
+use super::{environment, respond, words};
 use crate::state::{Console, SharedConsole, read};
 use crate::store::ValueTest;
 use crate::store::lines::{Line, LineCondition, Search, TRACE_ID};
@@ -73,7 +73,7 @@ async fn find(State(console): State<SharedConsole>, view: View) -> Response {
 }
 
 async fn request(State(console): State<SharedConsole>, Path(id): Path<String>, view: View) -> Response {
-    answer(console, view, move |console, view| render(console, view, &id)).await
+    respond(console, view, move |console, view| render(console, view, &id)).await
 }
 
 fn render(console: &Console, view: &View, id: &str) -> Result<Request, Problem> {

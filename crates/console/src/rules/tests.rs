@@ -20,13 +20,13 @@ const PATIENT_GROUP: &str = "dependencies";
 
 /// Results by the text of the expression, and the samples that rules wrote.
 #[derive(Default)]
-struct Answers {
+struct FakeDatabase {
     results: BTreeMap<String, Vec<(Labels, f64)>>,
     asked: RwLock<Vec<(i64, String)>>,
     written: Vec<(i64, String, RuleSample)>,
 }
 
-impl Database for Answers {
+impl Database for FakeDatabase {
     fn evaluate(&self, expression: &Expression, at: i64) -> Result<Vec<(Labels, f64)>, String> {
         let text = expression.to_string();
         self.asked.write().expect("a lock").push((at, text.clone()));
@@ -38,7 +38,7 @@ impl Database for Answers {
     }
 }
 
-impl Answers {
+impl FakeDatabase {
     /// Makes the condition of an alert hold for a role.
     fn hold(&mut self, engine: &RuleEngine, alert: &str, role: &str, value: f64) {
         let labels = Labels::new([("role".into(), role.into())]);
@@ -55,20 +55,20 @@ fn phase(engine: &RuleEngine, alert: &str) -> Option<Phase> {
 }
 
 /// Runs the engine each second.
-fn run(engine: &mut RuleEngine, answers: &mut Answers, from: i64, until: i64) {
+fn run(engine: &mut RuleEngine, database: &mut FakeDatabase, from: i64, until: i64) {
     for now in (from..=until).step_by(SECOND as usize) {
-        engine.tick(now, answers);
+        engine.tick(now, database);
     }
 }
 
 #[test]
 fn groups_are_evaluated_at_their_intervals_with_stable_offsets() {
     let mut engine = RuleEngine::in_memory(Scale::REAL);
-    let mut answers = Answers::default();
-    run(&mut engine, &mut answers, 0, 10 * MINUTE);
-    let asked = answers.asked.into_inner().expect("a lock");
+    let mut database = FakeDatabase::default();
+    run(&mut engine, &mut database, 0, 10 * MINUTE);
+    let asked = database.asked.into_inner().expect("a lock");
     let mut again = RuleEngine::in_memory(Scale::REAL);
-    let mut others = Answers::default();
+    let mut others = FakeDatabase::default();
     // Another start, at a different second.
     run(&mut again, &mut others, 7 * SECOND + 300, 10 * MINUTE);
     let others = others.asked.into_inner().expect("a lock");
@@ -89,30 +89,30 @@ fn groups_are_evaluated_at_their_intervals_with_stable_offsets() {
 #[test]
 fn missed_intervals_are_skipped_and_clocks_may_be_set_back() {
     let mut engine = RuleEngine::in_memory(Scale::REAL);
-    let mut answers = Answers::default();
-    let evaluations = |answers: &Answers, engine: &RuleEngine| {
+    let mut database = FakeDatabase::default();
+    let evaluations = |database: &FakeDatabase, engine: &RuleEngine| {
         let text = condition(engine, "TelemetryMissing");
-        answers.asked.read().expect("a lock").iter().filter(|(_, of)| *of == text).count()
+        database.asked.read().expect("a lock").iter().filter(|(_, of)| *of == text).count()
     };
-    engine.tick(100 * MINUTE, &mut answers);
-    assert_eq!(evaluations(&answers, &engine), 0);
-    engine.tick(160 * MINUTE, &mut answers);
-    assert_eq!(evaluations(&answers, &engine), 1);
-    engine.tick(20 * MINUTE, &mut answers);
-    assert_eq!(evaluations(&answers, &engine), 2);
-    engine.tick(21 * MINUTE, &mut answers);
-    assert_eq!(evaluations(&answers, &engine), 3);
+    engine.tick(100 * MINUTE, &mut database);
+    assert_eq!(evaluations(&database, &engine), 0);
+    engine.tick(160 * MINUTE, &mut database);
+    assert_eq!(evaluations(&database, &engine), 1);
+    engine.tick(20 * MINUTE, &mut database);
+    assert_eq!(evaluations(&database, &engine), 2);
+    engine.tick(21 * MINUTE, &mut database);
+    assert_eq!(evaluations(&database, &engine), 3);
 }
 
 #[test]
 fn states_are_written_as_series_and_end_with_a_mark() {
     let mut engine = RuleEngine::in_memory(Scale::REAL);
-    let mut answers = Answers::default();
-    answers.hold(&engine, PATIENT, "serve", 1.0);
-    run(&mut engine, &mut answers, 0, 10 * MINUTE);
+    let mut database = FakeDatabase::default();
+    database.hold(&engine, PATIENT, "serve", 1.0);
+    run(&mut engine, &mut database, 0, 10 * MINUTE);
     assert_eq!(phase(&engine, PATIENT), Some(Phase::Firing));
-    answers.results.clear();
-    run(&mut engine, &mut answers, 10 * MINUTE + SECOND, 12 * MINUTE);
+    database.results.clear();
+    run(&mut engine, &mut database, 10 * MINUTE + SECOND, 12 * MINUTE);
     assert_eq!(phase(&engine, PATIENT), None);
     let series = |state: &str| -> Vec<f64> {
         let of_state = |sample: &RuleSample| {
@@ -123,7 +123,7 @@ fn states_are_written_as_series_and_end_with_a_mark() {
                 && sample.labels.get("role") == "serve"
         };
         let written =
-            answers.written.iter().filter(|(_, group, sample)| group == PATIENT_GROUP && of_state(sample));
+            database.written.iter().filter(|(_, group, sample)| group == PATIENT_GROUP && of_state(sample));
         written.map(|(_, _, sample)| sample.value).collect()
     };
     for state in ["pending", "firing"] {
@@ -147,13 +147,13 @@ fn recordings_come_before_alerts_and_no_recording_reads_another() {
         });
     }
     let mut engine = RuleEngine::in_memory(Scale::REAL);
-    let mut answers = Answers::default();
+    let mut database = FakeDatabase::default();
     let first = rules[0].expression.to_string();
-    answers.results.insert(first, vec![(Labels::default(), 2.0)]);
-    engine.evaluate_all(0, &mut answers);
-    answers.results.clear();
-    engine.evaluate_all(MINUTE, &mut answers);
-    let values: Vec<f64> = answers
+    database.results.insert(first, vec![(Labels::default(), 2.0)]);
+    engine.evaluate_all(0, &mut database);
+    database.results.clear();
+    engine.evaluate_all(MINUTE, &mut database);
+    let values: Vec<f64> = database
         .written
         .iter()
         .filter(|(_, _, sample)| *sample.name == *rules[0].name)
@@ -165,12 +165,12 @@ fn recordings_come_before_alerts_and_no_recording_reads_another() {
 #[test]
 fn states_survive_a_restart() {
     let directory = tempfile::tempdir().expect("a directory");
-    let mut answers = Answers::default();
+    let mut database = FakeDatabase::default();
     let mut engine = RuleEngine::open(directory.path(), Scale::REAL, 0);
-    answers.hold(&engine, "TelemetryMissing", "serve", 1.0);
-    run(&mut engine, &mut answers, 0, 10 * MINUTE);
-    answers.hold(&engine, PATIENT, "x", 2.0);
-    run(&mut engine, &mut answers, 10 * MINUTE, 11 * MINUTE);
+    database.hold(&engine, "TelemetryMissing", "serve", 1.0);
+    run(&mut engine, &mut database, 0, 10 * MINUTE);
+    database.hold(&engine, PATIENT, "x", 2.0);
+    run(&mut engine, &mut database, 10 * MINUTE, 11 * MINUTE);
     let before = engine.states();
     assert!(before.iter().any(|state| state.alert == PATIENT && state.phase == Phase::Pending), "{before:?}");
     drop(engine);
@@ -187,19 +187,19 @@ fn states_survive_a_restart() {
         assert!((after.since - before.since - shift).abs() <= 15 * SECOND, "{before:?} {after:?}");
         assert_eq!((after.alert, after.phase, &after.summary), (before.alert, before.phase, &before.summary));
     }
-    answers.results.clear();
-    run(&mut engine, &mut answers, 11 * MINUTE + away, 20 * MINUTE + away);
+    database.results.clear();
+    run(&mut engine, &mut database, 11 * MINUTE + away, 20 * MINUTE + away);
     assert_eq!(phase(&engine, "TelemetryMissing"), Some(Phase::Firing));
     assert_eq!(phase(&engine, PATIENT), None);
-    run(&mut engine, &mut answers, 20 * MINUTE + away, 22 * MINUTE + away);
+    run(&mut engine, &mut database, 20 * MINUTE + away, 22 * MINUTE + away);
     assert_eq!(phase(&engine, "TelemetryMissing"), None);
     engine.save(22 * MINUTE + away);
     drop(engine);
 
     // After hours all alerts start anew, and the history ends their states.
     let mut engine = RuleEngine::open(directory.path(), Scale::REAL, 30 * MINUTE);
-    answers.hold(&engine, "TelemetryMissing", "serve", 1.0);
-    run(&mut engine, &mut answers, 38 * MINUTE, 50 * MINUTE);
+    database.hold(&engine, "TelemetryMissing", "serve", 1.0);
+    run(&mut engine, &mut database, 38 * MINUTE, 50 * MINUTE);
     assert_eq!(phase(&engine, "TelemetryMissing"), Some(Phase::Firing));
     drop(engine);
     let engine = RuleEngine::open(directory.path(), Scale::REAL, 300 * MINUTE);
@@ -218,7 +218,7 @@ fn damaged_states_are_set_aside() {
         matches!(messages.as_slice(), [message] if message.contains("alerts-state.damaged-7")),
         "{messages:?}"
     );
-    run(&mut engine, &mut Answers::default(), 7, MINUTE);
+    run(&mut engine, &mut FakeDatabase::default(), 7, MINUTE);
     assert_eq!(engine.messages().count(), 0);
 }
 

@@ -194,17 +194,17 @@ impl Series {
 
     /// The count of requests with one kind of failure, or without any.
     pub fn requests(failure: Option<RequestFailure>, values: &str) -> Self {
-        Self::answered(&Answered { failure, ..Answered::WELL }, values)
+        Self::requests_like(&Request { failure, ..Request::WELL }, values)
     }
 
-    /// The count of requests with this response, all of usual duration.
-    pub fn answered(answered: &Answered, values: &str) -> Self {
-        Self::answered_within(answered, &[(USUAL, values)])
+    /// The count of requests with these labels, all of usual duration.
+    pub fn requests_like(request: &Request, values: &str) -> Self {
+        Self::requests_like_within(request, &[(USUAL, values)])
     }
 
-    /// The counts of requests with this response within rising numbers of seconds.
-    pub fn answered_within(answered: &Answered, within: &[(f64, &str)]) -> Self {
-        let labels = answered.labels().into_iter();
+    /// The counts of requests with these labels within rising numbers of seconds.
+    pub fn requests_like_within(request: &Request, within: &[(f64, &str)]) -> Self {
+        let labels = request.labels().into_iter();
         Self::histogram(name_of(&HTTP_SERVER_REQUEST_DURATION.description(), OURS, labels), within)
     }
 
@@ -248,7 +248,7 @@ const SLOW: f64 = 32.0;
 
 /// Labels of a request and its response.
 #[derive(Clone, Copy)]
-pub struct Answered {
+pub struct Request {
     /// The route template.
     pub route: &'static str,
     /// The HTTP method.
@@ -259,7 +259,7 @@ pub struct Answered {
     pub failure: Option<RequestFailure>,
 }
 
-impl Answered {
+impl Request {
     /// An organization is created.
     pub const WELL: Self = Self { route: "/v1/organizations", method: "POST", status: "201", failure: None };
 
@@ -323,16 +323,16 @@ pub(super) fn fires_for<A: Label>(label: A, value: &'static str) -> Vec<Expected
 }
 
 /// The alert fires for one route.
-pub(super) fn fires_on(answered: Answered, value: &'static str) -> Vec<Expected> {
-    let labels = vec![(prometheus_label(Route::KEY), answered.route.to_owned())];
+pub(super) fn fires_on(request: Request, value: &'static str) -> Vec<Expected> {
+    let labels = vec![(prometheus_label(Route::KEY), request.route.to_owned())];
     vec![Expected { labels, value: Shown::Text(value) }]
 }
 
 /// The alert fires for one method of a route.
-pub(super) fn fires_on_method(answered: Answered, value: &'static str) -> Vec<Expected> {
+pub(super) fn fires_on_method(request: Request, value: &'static str) -> Vec<Expected> {
     let labels = vec![
-        (prometheus_label(Route::KEY), answered.route.to_owned()),
-        (prometheus_label(RequestMethod::KEY), answered.method.to_owned()),
+        (prometheus_label(Route::KEY), request.route.to_owned()),
+        (prometheus_label(RequestMethod::KEY), request.method.to_owned()),
     ];
     vec![Expected { labels, value: Shown::Text(value) }]
 }

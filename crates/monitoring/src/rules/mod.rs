@@ -38,7 +38,7 @@ mod watchers;
 
 pub use alert::{Alert, Group, Look, Runbook, metrics, shown};
 pub(crate) use alert::{LATER, RECORDED, interval};
-pub use cases::{Answered, Case, Expected, Length, Moment, Pace, Series, Shown, Values};
+pub use cases::{Case, Expected, Length, Moment, Pace, Request, Series, Shown, Values};
 pub use deliveries::{EMAIL_FAILED, STORE_FAILED};
 pub use groups::groups;
 pub use native::Within;

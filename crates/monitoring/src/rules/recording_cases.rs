@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::thresholds::SLOW_REQUEST;
-use super::{Answered, FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS, Series};
+use super::{FAILED_REQUESTS, REQUESTS, Request, SLOW_REQUESTS, Series};
 use crate::query::RequestFailure;
 
 /// A situation, and the values recorded in it.
@@ -60,8 +60,8 @@ pub(crate) fn all() -> Vec<RecordingCase> {
         case(
             SLOW_REQUESTS.name,
             "one in two",
-            vec![Series::answered_within(
-                &Answered::WELL,
+            vec![Series::requests_like_within(
+                &Request::WELL,
                 &[(SLOW_REQUEST.seconds(), "0+1x30"), (SLOW_REQUEST.seconds() * 2.0, "0+2x30")],
             )],
         )

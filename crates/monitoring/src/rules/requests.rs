@@ -8,7 +8,7 @@ use signal::Level;
 use signal::builtin::{PANICS, PROCESS_CPU_TIME};
 use signal::events::{PANIC, SERVER_REQUEST};
 
-use super::cases::{Answered, MUCH, beside, case, fires, silent};
+use super::cases::{MUCH, Request, beside, case, fires, silent};
 use super::thresholds::{
     BETWEEN_EVENTS, ERROR_SHARE, FEWEST_ERRORS, FEWEST_REQUESTS, LONG, LOW_TRAFFIC_ERRORS,
     LOW_TRAFFIC_REQUESTS, LOW_TRAFFIC_WINDOW, SHORT, SLOW_REQUEST,
@@ -76,25 +76,25 @@ const ERROR_REMEDY: &[&str] = &[
 /// Requests that do not count for availability: they ask for paths that do not exist, even if that fails, are
 /// refused, or their client disconnects.
 pub(super) fn of_strangers() -> Vec<Series> {
-    let scanner = Answered::SCANNER;
+    let scanner = Request::SCANNER;
     [
         scanner,
-        Answered { failure: Some(RequestFailure::Internal), ..scanner },
-        Answered { status: "401", ..Answered::WELL },
-        Answered { failure: Some(RequestFailure::Cancelled), ..Answered::WELL },
+        Request { failure: Some(RequestFailure::Internal), ..scanner },
+        Request { status: "401", ..Request::WELL },
+        Request { failure: Some(RequestFailure::Cancelled), ..Request::WELL },
     ]
-    .map(|answered| Series::answered(&answered, MUCH))
+    .map(|request| Series::requests_like(&request, MUCH))
     .into()
 }
 
 /// Slow requests that do not count for latency, and fast ones of a scanner and of a refused client.
 pub(super) fn slow_strangers() -> Vec<Series> {
-    let slow = |answered: Answered| slow_traffic(&answered, "0x3000", MUCH);
-    let on = |route| Answered { route, ..Answered::WELL };
+    let slow = |request: Request| slow_traffic(&request, "0x3000", MUCH);
+    let on = |route| Request { route, ..Request::WELL };
     [
-        slow_traffic(&Answered { failure: Some(RequestFailure::Timeout), ..Answered::SCANNER }, MUCH, MUCH),
-        slow_traffic(&Answered { status: "401", ..Answered::WELL }, MUCH, MUCH),
-        slow(Answered { status: "408", ..Answered::WELL }),
+        slow_traffic(&Request { failure: Some(RequestFailure::Timeout), ..Request::SCANNER }, MUCH, MUCH),
+        slow_traffic(&Request { status: "401", ..Request::WELL }, MUCH, MUCH),
+        slow(Request { status: "408", ..Request::WELL }),
         slow(on(ATTACHMENTS)),
         slow(on("/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments/{attachment_id}")),
         slow(on("/v1/feedback-reports/{feedback_report_id}/screenshot")),
@@ -104,9 +104,9 @@ pub(super) fn slow_strangers() -> Vec<Series> {
 }
 
 /// Requests that fail in each of the ways that are the service's fault, equally often.
-pub(super) fn failed_in_each_way(answered: Answered, values: [&str; 4]) -> Vec<Series> {
+pub(super) fn failed_in_each_way(request: Request, values: [&str; 4]) -> Vec<Series> {
     let ways = RequestFailure::OURS.iter().zip(values);
-    ways.map(|(way, values)| Series::answered(&Answered { failure: Some(*way), ..answered }, values))
+    ways.map(|(way, values)| Series::requests_like(&Request { failure: Some(*way), ..request }, values))
         .collect()
 }
 
@@ -149,7 +149,7 @@ fn high_error_rate(scale: Scale) -> Alert {
                 case(
                     "ten failures within five minutes, each fourth of another kind",
                     15,
-                    failed_in_each_way(Answered::WELL, ["0+0.505x20"; 4]),
+                    failed_in_each_way(Request::WELL, ["0+0.505x20"; 4]),
                     fires("100%"),
                 ),
                 case(
@@ -211,7 +211,7 @@ fn errors_at_low_traffic(scale: Scale) -> Alert {
                 case(
                     "four failures, each of another kind",
                     40,
-                    failed_in_each_way(Answered::WELL, ["0x20 1x20"; 4]),
+                    failed_in_each_way(Request::WELL, ["0x20 1x20"; 4]),
                     fires("4"),
                 ),
                 case(
@@ -228,9 +228,9 @@ fn errors_at_low_traffic(scale: Scale) -> Alert {
 }
 
 /// Requests, some of which take exactly the allowed time. All others take twice as long.
-pub(super) fn slow_traffic(answered: &Answered, fast: &str, all: &str) -> Series {
+pub(super) fn slow_traffic(request: &Request, fast: &str, all: &str) -> Series {
     const LIMIT: f64 = SLOW_REQUEST.seconds();
-    Series::answered_within(answered, &[(LIMIT, fast), (2.0 * LIMIT, all)])
+    Series::requests_like_within(request, &[(LIMIT, fast), (2.0 * LIMIT, all)])
 }
 
 fn high_latency(scale: Scale) -> Alert {
@@ -240,7 +240,7 @@ fn high_latency(scale: Scale) -> Alert {
         .quantile(0.95, window)
         .above(SLOW_REQUEST.seconds())
         .and(requests().timed().count().increase(window).sum().at_least(FEWEST_REQUESTS));
-    let traffic = |fast: &str, all: &str| vec![slow_traffic(&Answered::WELL, fast, all)];
+    let traffic = |fast: &str, all: &str| vec![slow_traffic(&Request::WELL, fast, all)];
     Alert {
         name: "HighLatency",
         severity: Severity::Warning,

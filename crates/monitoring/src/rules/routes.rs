@@ -8,7 +8,7 @@ use catalogue::labels::{BlobOperation, BlobOutcome};
 use catalogue::metrics::BLOB_OPERATION_DURATION;
 use signal::events::SERVER_REQUEST;
 
-use super::cases::{Answered, MUCH, beside, case, fires, fires_on, fires_on_method, silent};
+use super::cases::{MUCH, Request, beside, case, fires, fires_on, fires_on_method, silent};
 use super::requests::{failed_in_each_way, failing_lines, of_strangers, slow_strangers, slow_traffic};
 use super::thresholds::{
     BETWEEN_EVENTS, BLOB_STORE_SLOW, FEWEST_ATTEMPTS, FEWEST_OPERATIONS, FEWEST_SLOW_REQUESTS, LONG,
@@ -39,16 +39,16 @@ fn route_failing(scale: Scale) -> Alert {
     let [often, seldom] = conditions;
     let traffic = |ok: &str, errors: &str| {
         vec![
-            Series::answered(&Answered::WELL, ok),
-            Series::answered(&Answered::FAILED, errors),
+            Series::requests_like(&Request::WELL, ok),
+            Series::requests_like(&Request::FAILED, errors),
             // All other traffic succeeds.
-            Series::answered(&Answered { route: "/v1/me", method: "GET", ..Answered::WELL }, "0+60x800"),
+            Series::requests_like(&Request { route: "/v1/me", method: "GET", ..Request::WELL }, "0+60x800"),
         ]
     };
-    let fails = |value| fires_on(Answered::WELL, value);
+    let fails = |value| fires_on(Request::WELL, value);
     let each = |numbers: [&str; 4]| {
         let values = numbers.map(|number| format!("0x40 {number}x20"));
-        failed_in_each_way(Answered::WELL, values.each_ref().map(String::as_str))
+        failed_in_each_way(Request::WELL, values.each_ref().map(String::as_str))
     };
     Alert {
         name: "RouteFailing",
@@ -116,7 +116,7 @@ fn route_failing(scale: Scale) -> Alert {
                     "five failures of six hours, of each kind",
                     380,
                     failed_in_each_way(
-                        Answered::WELL,
+                        Request::WELL,
                         ["0x30 1x400", "0x91 1x400", "0x152 1x400", "0x213 1x61 2x400"],
                     ),
                     fails("100%"),
@@ -161,9 +161,9 @@ fn workflow_failing(scale: Scale) -> Alert {
         let window = scale.of(window);
         attempts(window).at_least(FEWEST_ATTEMPTS).unless(successes(window).above(0.0))
     });
-    let refused = Answered { status: "422", ..Answered::WELL };
+    let refused = Request { status: "422", ..Request::WELL };
     let traffic = |ok: &str, refusals: &str| {
-        vec![Series::answered(&Answered::WELL, ok), Series::answered(&refused, refusals)]
+        vec![Series::requests_like(&Request::WELL, ok), Series::requests_like(&refused, refusals)]
     };
     Alert {
         name: "WorkflowFailing",
@@ -242,26 +242,29 @@ fn workflow_failing(scale: Scale) -> Alert {
             case(
                 "strangers without a token",
                 120,
-                vec![Series::answered(&Answered { status: "401", ..Answered::WELL }, "0+9x120")],
+                vec![Series::requests_like(&Request { status: "401", ..Request::WELL }, "0+9x120")],
                 silent(),
             ),
             case(
                 "members who may not",
                 120,
-                vec![Series::answered(&Answered { status: "403", ..Answered::WELL }, "0+9x120")],
+                vec![Series::requests_like(&Request { status: "403", ..Request::WELL }, "0+9x120")],
                 silent(),
             ),
             case(
                 "scanners",
                 120,
-                vec![Series::answered(&Answered { route: "", status: "400", ..Answered::WELL }, "0+9x120")],
+                vec![Series::requests_like(
+                    &Request { route: "", status: "400", ..Request::WELL },
+                    "0+9x120",
+                )],
                 silent(),
             ),
             case(
                 "logging in has rules of its own",
                 120,
-                vec![Series::answered(
-                    &Answered { route: "/v1/auth/login", status: "400", ..Answered::WELL },
+                vec![Series::requests_like(
+                    &Request { route: "/v1/auth/login", status: "400", ..Request::WELL },
                     "0+9x120",
                 )],
                 silent(),
@@ -285,10 +288,10 @@ fn route_slow(scale: Scale) -> Alert {
         .above(SLOW_REQUEST.seconds())
         .and(slow.at_least(FEWEST_SLOW_REQUESTS));
     let traffic = |fast: &str, all: &str| {
-        let others = Answered { route: "/v1/me", method: "GET", ..Answered::WELL };
-        vec![slow_traffic(&Answered::WELL, fast, all), slow_traffic(&others, "0+600x120", "0+600x120")]
+        let others = Request { route: "/v1/me", method: "GET", ..Request::WELL };
+        vec![slow_traffic(&Request::WELL, fast, all), slow_traffic(&others, "0+600x120", "0+600x120")]
     };
-    let slow = |value| fires_on(Answered::WELL, value);
+    let slow = |value| fires_on(Request::WELL, value);
     Alert {
         name: "RouteSlow",
         severity: Severity::Warning,

@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn at_once(queue: &FairQueue<char>, client: char) -> Option<Permit<char>> {
-        queue.permit(client).now_or_never().expect("an answer at once")
+        queue.permit(client).now_or_never().expect("a result at once")
     }
 
     fn is_granted(asking: &mut Asking<'_>) -> Option<Permit<char>> {

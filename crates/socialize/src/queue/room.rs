@@ -43,7 +43,7 @@ impl Slots {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// It responds, and has not timed out recently. Also used if there is no endpoint.
-    Answers = 0,
+    Responds = 0,
     /// It has not been called before, or has partly recovered.
     Unproven = 1,
     /// Calls to it timed out.
@@ -72,7 +72,7 @@ impl Share {
             most_of_one: most_of_one.max(1),
         };
         [
-            share(Standing::Answers, slots, slots / 4),
+            share(Standing::Responds, slots, slots / 4),
             share(Standing::Unproven, slots / 2, slots / 16),
             share(Standing::Slow, slots / 4, slots / 32),
         ]
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_never_nothing_and_part_of_the_slots_is_for_endpoints_that_answer() {
+    fn a_share_is_never_nothing_and_part_of_the_slots_is_for_endpoints_that_respond() {
         let shares = |slots| {
             Share::of(JobKind::PublishContentItem, slots).map(|share| (share.most, share.most_of_one))
         };

@@ -22,7 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::{App, AppSettings, BODY_LIMIT};
 use crate::features::erasure::deletion;
 use crate::features::{audit, auth, content, feedback, organizations, publishing, workspaces};
-use crate::http::error::{AnsweredCode, Error, ErrorBody, panic_response, responses};
+use crate::http::error::{Error, ErrorBody, ResponseCode, panic_response, responses};
 use crate::http::health;
 use crate::platform::listener::unreadable::{Unreadable, UnreadableRecorder};
 use crate::platform::listener::{HEADER_BYTES, Services};
@@ -136,7 +136,7 @@ async fn finish(State((app, limit)): State<(App, Duration)>, request: Request, n
         Ok(response) => response,
         Err(_) => Error::failed(ErrorType::Timeout).into_response(),
     };
-    if let Some(AnsweredCode(code)) = response.extensions().get() {
+    if let Some(ResponseCode(code)) = response.extensions().get() {
         app.signals.api_error(*code);
     }
     response

@@ -344,7 +344,7 @@ async fn what_nobody_confirms_accepts_or_belongs_to_is_cleaned_up() {
         .bind(empty)
         .fetch_one(test.pool())
         .await
-        .expect("an answer")
+        .expect("a result")
     };
     for (after, expected) in [
         (TimeDelta::zero(), (true, true, true)),

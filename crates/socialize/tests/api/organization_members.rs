@@ -50,7 +50,7 @@ impl Team {
         .bind(user)
         .fetch_optional(self.test.pool())
         .await
-        .expect("an answer")
+        .expect("a result")
     }
 
     async fn owners(&self) -> i64 {

@@ -57,7 +57,7 @@ impl Team {
             .bind(user)
             .fetch_optional(self.test.pool())
             .await
-            .expect("an answer")
+            .expect("a result")
     }
 }
 

@@ -163,9 +163,9 @@ async fn endpoints_that_have_published_are_no_new_ones_after_an_upgrade() {
 
 #[tokio::test]
 async fn endpoints_that_time_out_are_slow_until_they_have_answered_as_often() {
-    let answer = Duration::from_millis(300);
+    let timeout = Duration::from_millis(300);
     let outbound =
-        OutboundSettings { timeouts: OutboundTimeouts { response: answer, ..PATIENT }, ..loopback() };
+        OutboundSettings { timeouts: OutboundTimeouts { response: timeout, ..PATIENT }, ..loopback() };
     let test = TestApp::start_with_outbound(outbound, None).await;
     let receiver = Receiver::start(|number, _| match number {
         2 | 3 => Reaction::Stalls,

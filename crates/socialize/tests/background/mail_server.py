@@ -13,7 +13,7 @@ import sys
 from aiosmtpd.smtp import SMTP, AuthResult
 
 # Recipients are quoted, as real servers do it.
-ANSWERS = {
+REPLIES = {
     "refuse": "550 5.1.1 <{recipient}> no such mailbox",
     "unavailable": "421 4.3.2 come back later, <{recipient}>",
     "greylist": "450 4.7.1 <{recipient}> is greylisted",
@@ -39,9 +39,9 @@ class Handler:
     async def handle_RCPT(self, server, session, envelope, address, options):
         is_first = address not in self.seen
         self.seen.add(address)
-        answer = ANSWERS.get(self.behaviour)
-        if answer and (self.behaviour != "greylist" or is_first):
-            return answer.format(recipient=address)
+        reply = REPLIES.get(self.behaviour)
+        if reply and (self.behaviour != "greylist" or is_first):
+            return reply.format(recipient=address)
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
@@ -65,7 +65,7 @@ class Handler:
 async def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("messages")
-    parser.add_argument("behaviour", choices=["accept", "reject", *ANSWERS])
+    parser.add_argument("behaviour", choices=["accept", "reject", *REPLIES])
     parser.add_argument("encryption", choices=["none", "starttls", "tls"])
     parser.add_argument("--certificate")
     parser.add_argument("--key")

@@ -57,10 +57,10 @@ impl Conversation {
     /// Responds like a working server until a command begins with `until`, which it leaves unanswered.
     async fn converse(&mut self, until: &str) -> Option<()> {
         self.say("220 localhost\r\n").await?;
-        self.answer_until(until).await
+        self.respond_until(until).await
     }
 
-    async fn answer_until(&mut self, until: &str) -> Option<()> {
+    async fn respond_until(&mut self, until: &str) -> Option<()> {
         loop {
             let command = self.hear().await?;
             if command.starts_with(until) {
@@ -222,7 +222,7 @@ async fn a_server_that_is_not_there_is_tried_again() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_too_late_is_not_taken_for_that_of_the_next_e_mail() {
+async fn a_reply_that_comes_too_late_is_not_taken_for_that_of_the_next_e_mail() {
     let messages = Arc::new(AtomicUsize::new(0));
     let taken = messages.clone();
     let port = peer(move |number, mut conversation: Conversation| {
@@ -238,7 +238,7 @@ async fn an_answer_that_comes_too_late_is_not_taken_for_that_of_the_next_e_mail(
             // too late.
             conversation.hear().await?;
             conversation.say("250 taken\r\n").await?;
-            conversation.answer_until("never").await
+            conversation.respond_until("never").await
         }
     })
     .await;

@@ -63,7 +63,7 @@ async fn forward(
     treatment: watch::Receiver<Treatment>,
     counted: Arc<AtomicUsize>,
 ) -> Option<()> {
-    let (mut asked, mut answered) = (vec![0; 16 << 10], vec![0; 16 << 10]);
+    let (mut from_client, mut from_server) = (vec![0; 16 << 10], vec![0; 16 << 10]);
     let (mut listens, mut is_swallowed) = (false, false);
     loop {
         let now = *treatment.borrow();
@@ -72,8 +72,8 @@ async fn forward(
             _ => HOUR,
         };
         tokio::select! {
-            length = client.read(&mut asked) => {
-                let sent = &asked[..length.ok().filter(|length| *length > 0)?];
+            length = client.read(&mut from_client) => {
+                let sent = &from_client[..length.ok().filter(|length| *length > 0)?];
                 if !listens && sent.windows(6).any(|word| word == b"LISTEN") {
                     listens = true;
                     counted.fetch_add(1, SeqCst);
@@ -83,8 +83,8 @@ async fn forward(
                     server.write_all(sent).await.ok()?;
                 }
             }
-            length = server.read(&mut answered) => {
-                let sent = &answered[..length.ok().filter(|length| *length > 0)?];
+            length = server.read(&mut from_server) => {
+                let sent = &from_server[..length.ok().filter(|length| *length > 0)?];
                 is_swallowed |= listens && *treatment.borrow() == Treatment::Swallow;
                 if !is_swallowed {
                     client.write_all(sent).await.ok()?;

@@ -163,9 +163,9 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     };
     state.most_at_once.fetch_max(state.at_once.fetch_add(1, SeqCst) + 1, SeqCst);
     let reaction = behave(number, &received);
-    let answered = react(&mut stream, state, reaction).await;
+    let reacted = react(&mut stream, state, reaction).await;
     state.at_once.fetch_sub(1, SeqCst);
-    answered?;
+    reacted?;
     stream.shutdown().await.ok()
 }
 

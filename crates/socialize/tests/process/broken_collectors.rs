@@ -10,7 +10,7 @@ use cluster::free_loopback_port;
 use exposition::Exposition;
 use http::Method;
 use nix::sys::signal::Signal;
-use otlp_sink::{Answer as SinkAnswer, Export, OtlpSink};
+use otlp_sink::{Export, OtlpSink, Reaction};
 use serde_json::{Value, json};
 use test_support::TestDatabase;
 use test_support::process::{Launch, Process, User, eventually};
@@ -38,7 +38,7 @@ enum Collector {
 impl Collector {
     fn hanging() -> Self {
         let sink = OtlpSink::start();
-        sink.answer_always(SinkAnswer::Hang);
+        sink.react_always(Reaction::Hang);
         Self::Hangs(sink)
     }
 
@@ -155,7 +155,7 @@ async fn a_hanging_collector_costs_bounded_memory_and_every_loss_is_counted() {
     assert_one_warning_per_signal(&process, "timeout");
 
     // Once the collector responds, all kept items arrive, each counted exactly once.
-    sink.answer_always(SinkAnswer::Accept);
+    sink.react_always(Reaction::Accept);
     eventually("an account of every span", async || {
         metrics = process.metrics().await;
         let (sent, dropped) = (sent(&metrics, "traces"), dropped(&metrics, "traces"));

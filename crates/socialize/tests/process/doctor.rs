@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpListener};
 use std::path::Path;
 
 use cluster::free_loopback_port;
-use otlp_sink::{Answer as SinkAnswer, OtlpSink};
+use otlp_sink::{OtlpSink, Reaction};
 use serde_json::Value;
 use test_support::TestDatabase;
 use test_support::process::{Launch, program};
@@ -118,7 +118,7 @@ fn emails(directory: &tempfile::TempDir) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_well() {
     let sink = OtlpSink::start();
-    sink.answer_always(SinkAnswer::Status(401));
+    sink.react_always(Reaction::Status(401));
     let metrics = format!("http://127.0.0.1:{}/v1/metrics", free_port());
     let database = format!("postgres://socialize:do-not-show@127.0.0.1:{}/socialize", free_port());
     let mail = format!("smtp://127.0.0.1:{}?tls=none", free_port());
@@ -164,8 +164,8 @@ fn start_grpc_port() -> u16 {
 async fn the_reason_why_telemetry_does_not_arrive_is_named() {
     let database = TestDatabase::create().await;
     let (working, login_page, redirect) = (OtlpSink::start(), OtlpSink::start(), OtlpSink::start());
-    login_page.answer_always(SinkAnswer::LoginPage);
-    redirect.answer_always(SinkAnswer::Redirect);
+    login_page.react_always(Reaction::LoginPage);
+    redirect.react_always(Reaction::Redirect);
     let encrypted = OtlpSink::start_encrypted();
     let other = OtlpSink::start_encrypted();
     let directory = tempfile::tempdir().expect("a directory");

@@ -115,7 +115,7 @@ async fn what_a_worker_does_first_is_an_increase() {
 async fn a_collector_that_is_absent_or_hangs_hardly_delays_the_start() {
     let database = TestDatabase::create().await;
     let hanging = OtlpSink::start();
-    hanging.answer_always(otlp_sink::Answer::Hang);
+    hanging.react_always(otlp_sink::Reaction::Hang);
     let absent = format!("http://127.0.0.1:{}", free_loopback_port().expect("a free port"));
     let start = async |endpoint: Option<&str>| {
         let began = Instant::now();

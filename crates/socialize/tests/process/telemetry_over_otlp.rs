@@ -613,7 +613,7 @@ async fn headers_accompany_every_request_and_nothing_else() {
             assert_eq!(request.protocol, received_by);
             assert_eq!(request.headers["authorization"], "Basic collector-password");
             assert_eq!(request.headers["x-tenant"], "a");
-            assert!(request.answer.accepts());
+            assert!(request.reaction.accepts());
         }
         assert!(!process.line_texts().concat().contains("collector-password"));
     }

@@ -241,7 +241,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for ObservedRespon
                 Ok(Err(never)) => match never {},
                 Err(_panic) => pending.panicked(),
             };
-            pending.answer(&mut response);
+            pending.responded(&mut response);
             Ok(response)
         })
     }
@@ -285,7 +285,7 @@ impl PendingRequest {
         (self.routes.server.settings.panic_response)(trace_id)
     }
 
-    fn answer(&mut self, response: &mut Response) {
+    fn responded(&mut self, response: &mut Response) {
         let Some(mut scope) = self.scope.take() else { return };
         let was_abandoned = response.extensions().get::<Abandoned>().is_some();
         let outcome =

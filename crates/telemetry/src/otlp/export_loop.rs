@@ -186,7 +186,7 @@ impl ExportLoop {
         let jitter: f64 = rand::random();
         match reply {
             Reply::Accepted { rejected_items } => {
-                self.pacing.answered();
+                self.pacing.settled();
                 let body = std::mem::take(&mut batch.body);
                 if self.queue.delivered(batch, rejected_items) > 0 {
                     self.warn(now, ExportFailure::PartlyRejected, None);
@@ -208,12 +208,12 @@ impl ExportLoop {
             }
             Reply::TimedOut => {
                 self.transport.reconnect();
-                self.pacing.unanswered(now, jitter);
+                self.pacing.got_no_response(now, jitter);
                 batch.attempts += 1;
                 self.try_again(now, batch, ExportFailure::Timeout, None);
             }
             Reply::Unreachable(failure) => {
-                self.pacing.unanswered(now, jitter);
+                self.pacing.got_no_response(now, jitter);
                 self.try_again(now, batch, failure, None);
             }
         }
@@ -232,7 +232,7 @@ impl ExportLoop {
     }
 
     fn reject(&mut self, now: Instant, batch: Batch, failure: ExportFailure, status: u16) {
-        self.pacing.answered();
+        self.pacing.settled();
         self.count_failure(failure);
         self.queue.discard(batch, DropReason::Rejected);
         self.warn(now, failure, Some(status));

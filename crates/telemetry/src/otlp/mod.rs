@@ -33,7 +33,7 @@ pub use certificates::{ClientIdentity, TrustedCertificates};
 pub use export_loop::SenderWarning;
 pub use link::SenderLink;
 pub use pacing::RetryPauses;
-pub use probe::{ProbeAnswer, probe};
+pub use probe::{ProbeResult, probe};
 pub use secret_headers::SecretHeaders;
 pub use sender::{SignalSender, shutdown};
 pub use settings::{

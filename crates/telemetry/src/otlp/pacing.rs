@@ -53,7 +53,7 @@ impl Pacing {
 
     /// Records that the collector accepted the request or rejected it permanently. The next one may
     /// follow immediately.
-    pub(super) fn answered(&mut self) {
+    pub(super) fn settled(&mut self) {
         *self = Self::new(self.pauses);
     }
 
@@ -65,7 +65,7 @@ impl Pacing {
     }
 
     /// Records that the collector did not respond.
-    pub(super) fn unanswered(&mut self, now: Instant, jitter: f64) {
+    pub(super) fn got_no_response(&mut self, now: Instant, jitter: f64) {
         self.open = true;
         self.pause(now, Duration::ZERO, jitter);
     }
@@ -128,22 +128,22 @@ mod tests {
     }
 
     #[test]
-    fn the_circuit_opens_without_an_answer_and_closes_with_any() {
+    fn the_circuit_opens_without_a_response_and_closes_with_any() {
         let now = Instant::now();
         let mut pacing = Pacing::new(PAUSES);
         assert!(pacing.may_send(now) && !pacing.is_open());
 
-        pacing.unanswered(now, 0.0);
+        pacing.got_no_response(now, 0.0);
         assert!(pacing.is_open() && !pacing.may_send(now));
         let half_open_at = now + Duration::from_secs(1);
         assert!(pacing.is_open() && pacing.may_send(half_open_at));
 
-        pacing.unanswered(half_open_at, 0.0);
+        pacing.got_no_response(half_open_at, 0.0);
         assert_eq!(pacing.resume_at(), Some(half_open_at + Duration::from_secs(2)), "the pause grows");
 
         pacing.asked_to_wait(half_open_at, None, 0.0);
         assert!(!pacing.is_open() && !pacing.may_send(half_open_at));
-        pacing.answered();
+        pacing.settled();
         assert!(!pacing.is_open() && pacing.may_send(half_open_at));
     }
 }

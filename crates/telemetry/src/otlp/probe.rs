@@ -21,7 +21,7 @@ const PROBE: &str = "telemetry.probe";
 
 /// Result of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProbeAnswer {
+pub enum ProbeResult {
     /// The collector accepted the whole request.
     Accepted,
     /// The request failed.
@@ -41,13 +41,13 @@ pub async fn probe(
     signal: Signal,
     resource: Resource,
     settings: &SignalSettings,
-) -> Result<ProbeAnswer, StartError> {
+) -> Result<ProbeResult, StartError> {
     let telemetry =
         Telemetry::new(TelemetrySettings { traces: true, resource, ..TelemetrySettings::default() });
     let mut transport = transport::new(signal, settings)?;
     let reply = transport.send(Bytes::from(request(signal, &telemetry)));
     let (failure, status) = match timeout(settings.timeout, reply).await.unwrap_or(Reply::TimedOut) {
-        Reply::Accepted { rejected_items: 0 } => return Ok(ProbeAnswer::Accepted),
+        Reply::Accepted { rejected_items: 0 } => return Ok(ProbeResult::Accepted),
         Reply::Accepted { .. } => (ExportFailure::PartlyRejected, None),
         Reply::TryLater { status, .. } => (ExportFailure::Unavailable, Some(status)),
         Reply::Rejected { status } => (ExportFailure::Rejected, Some(status)),
@@ -61,7 +61,7 @@ pub async fn probe(
         Reply::Unreachable(failure) => (failure, None),
         Reply::TimedOut => (ExportFailure::Timeout, None),
     };
-    Ok(ProbeAnswer::Failed { failure, status })
+    Ok(ProbeResult::Failed { failure, status })
 }
 
 fn should_speak_http2(settings: &SignalSettings) -> bool {

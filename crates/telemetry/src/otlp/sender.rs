@@ -66,12 +66,12 @@ impl SignalSender {
 /// else must run.
 pub fn shutdown(senders: impl IntoIterator<Item = SignalSender>, deadline: Instant) {
     let time_left = deadline.saturating_duration_since(Instant::now());
-    let last_answer_at = deadline.checked_sub(time_left / BOOKING_SHARE).unwrap_or(deadline);
+    let last_response_at = deadline.checked_sub(time_left / BOOKING_SHARE).unwrap_or(deadline);
     let finished: Vec<mpsc::Receiver<()>> = senders
         .into_iter()
         .map(|sender| {
             // Sending fails if the thread has already ended; then there is nothing to stop.
-            let _ = sender.shutdown.send(last_answer_at);
+            let _ = sender.shutdown.send(last_response_at);
             sender.finished.into_inner().unwrap_or_else(PoisonError::into_inner)
         })
         .collect();

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use otlp_sink::{Answer, Export, OtlpSink, ReceivedBy};
+use otlp_sink::{Export, OtlpSink, Reaction, ReceivedBy};
 use prost::Message as _;
 use signal::builtin::{DropReason, Signal};
 use telemetry::otlp::{ExportFailure, Protocol, SignalSettings};
@@ -77,7 +77,7 @@ fn one_connection_serves_all_requests() {
         for number in 1..=5 {
             rig.produce_spans("one of many", 1);
             sink.wait_until("the next request", |requests| requests.len() == number);
-            rig.wait_for_counts("the next answer", |counts| counts.sent_items == number as u64);
+            rig.wait_for_counts("the next response", |counts| counts.sent_items == number as u64);
         }
         let peers: HashSet<_> = sink.requests().iter().map(|request| request.peer).collect();
         assert_eq!(peers.len(), 1, "{protocol:?}");
@@ -157,14 +157,15 @@ fn items_that_the_collector_refuses_are_counted() {
     for protocol in PROTOCOLS {
         let sink = OtlpSink::start();
         // The last two are false: more than was sent, and a negative number.
-        let answers = [4, 0, 1_000, -5].map(|rejected_items| Answer::AcceptPartly { rejected_items });
-        sink.answer_next(answers);
+        let reactions = [4, 0, 1_000, -5].map(|rejected_items| Reaction::AcceptPartly { rejected_items });
+        sink.react_to_next(reactions);
         let rig = Rig::traces(protocol, sink.endpoint());
         for _ in 0..4 {
             rig.produce_spans("partly", 10);
         }
-        let counts = rig
-            .wait_for_counts("four answers", |counts| counts.pending_items == 0 && counts.taken_items == 40);
+        let counts = rig.wait_for_counts("four responses", |counts| {
+            counts.pending_items == 0 && counts.taken_items == 40
+        });
         assert_eq!(counts.sent_items, 6 + 10 + 10);
         assert_eq!(counts.dropped_items_by(DropReason::Rejected), 4 + 10);
         assert_eq!(counts.failed_requests_by(ExportFailure::PartlyRejected), 2);

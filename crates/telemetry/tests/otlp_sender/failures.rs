@@ -4,9 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::thread;
 
-use otlp_sink::{Answer, OtlpSink};
+use otlp_sink::{OtlpSink, Reaction};
 use signal::builtin::{DropReason, Signal};
-use telemetry::otlp::{ExportFailure, ProbeAnswer, Protocol, probe};
+use telemetry::otlp::{ExportFailure, ProbeResult, Protocol, probe};
 
 use crate::harness::{PROTOCOLS, Rig, settings};
 
@@ -34,8 +34,8 @@ fn expect_failure(
         assert_eq!((warnings[0].failure, warnings[0].status), (failure, status), "{protocol:?}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let answer = runtime.block_on(probe(Signal::Traces, telemetry::Resource::default(), &settings)).unwrap();
-    assert_eq!(answer, ProbeAnswer::Failed { failure, status }, "{protocol:?}");
+    let result = runtime.block_on(probe(Signal::Traces, telemetry::Resource::default(), &settings)).unwrap();
+    assert_eq!(result, ProbeResult::Failed { failure, status }, "{protocol:?}");
 }
 
 #[test]
@@ -97,9 +97,9 @@ fn connections_that_are_not_trusted_are_failures_of_tls() {
 
 #[test]
 fn a_login_page_is_no_success() {
-    let page = Answer::LoginPage;
-    let body = |content_type, body| Answer::Body { content_type, body };
-    let answers = [
+    let page = Reaction::LoginPage;
+    let body = |content_type, body| Reaction::Body { content_type, body };
+    let reactions = [
         page.clone(),
         body("text/plain", "OK"),
         body("application/x-protobuf", "<html>Please log in</html>"),
@@ -107,14 +107,14 @@ fn a_login_page_is_no_success() {
         body("application/json", "<html>"),
     ];
     for protocol in PROTOCOLS {
-        for answer in &answers {
+        for reaction in &reactions {
             let sink = OtlpSink::start();
-            sink.answer_always(answer.clone());
+            sink.react_always(reaction.clone());
             expect_failure(protocol, sink.endpoint(), &[], ExportFailure::NotOtlp, Some(200));
         }
         // Once somebody has logged in, nothing was lost.
         let sink = OtlpSink::start();
-        sink.answer_next([page.clone(), page.clone()]);
+        sink.react_to_next([page.clone(), page.clone()]);
         let rig = Rig::traces(protocol, sink.endpoint());
         rig.produce_spans("patient", 3);
         let counts = rig.wait_for_counts("delivery", |counts| counts.sent_items == 3);
@@ -124,17 +124,17 @@ fn a_login_page_is_no_success() {
 
 #[test]
 fn responses_of_lenient_backends_are_successes() {
-    let body = |content_type, body| Answer::Body { content_type, body };
+    let body = |content_type, body| Reaction::Body { content_type, body };
     let sink = OtlpSink::start();
-    let answers = [
+    let reactions = [
         body("text/plain; charset=utf-8", ""),
         body("application/json", "{}"),
         body("application/json; charset=utf-8", r#"{"partialSuccess":{}}"#),
-        Answer::Status(202),
-        Answer::Status(204),
+        Reaction::Status(202),
+        Reaction::Status(204),
     ];
-    let expected = answers.len() as u64;
-    sink.answer_next(answers);
+    let expected = reactions.len() as u64;
+    sink.react_to_next(reactions);
     let rig = Rig::traces(Protocol::HttpProtobuf, sink.endpoint());
     for number in 1..=expected {
         rig.produce_spans("fine", 1);
@@ -147,14 +147,15 @@ fn responses_of_lenient_backends_are_successes() {
 fn redirects_are_not_followed_and_are_named() {
     for protocol in PROTOCOLS {
         let sink = OtlpSink::start();
-        sink.answer_always(Answer::Redirect);
+        sink.react_always(Reaction::Redirect);
         expect_failure(protocol, sink.endpoint(), &[], ExportFailure::Redirected, Some(307));
         assert_eq!(sink.requests().len(), 2, "one of the sender, one of the probe");
 
         let rig = Rig::traces(protocol, sink.endpoint());
         rig.produce_spans("redirected", 7);
-        let counts = rig
-            .wait_for_counts("a final answer", |counts| counts.pending_items == 0 && counts.taken_items == 7);
+        let counts = rig.wait_for_counts("a final response", |counts| {
+            counts.pending_items == 0 && counts.taken_items == 7
+        });
         assert_eq!(counts.dropped_items_by(DropReason::Rejected), 7);
     }
 }
@@ -184,7 +185,7 @@ fn start_http2_only() -> String {
     endpoint
 }
 
-/// Answers as servers do that know HTTP/1 only.
+/// Responds as servers do that know HTTP/1 only.
 fn start_http1_only() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -192,8 +193,8 @@ fn start_http1_only() -> String {
         for mut stream in listener.incoming().flatten() {
             let mut request = [0; 4096];
             if stream.read(&mut request).is_ok_and(|length| length > 0) {
-                let answer = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-                let _ = stream.write_all(answer.as_bytes());
+                let response = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                let _ = stream.write_all(response.as_bytes());
                 // Closing with unread bytes would reset the connection.
                 let _ = stream.shutdown(std::net::Shutdown::Write);
                 while stream.read(&mut request).is_ok_and(|length| length > 0) {}
@@ -224,7 +225,7 @@ fn a_probe_recognizes_a_server_that_closes_before_it_has_read_the_request() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for _ in 0..50 {
         let probe = probe(Signal::Traces, telemetry::Resource::default(), &settings);
-        let expected = ProbeAnswer::Failed { failure: ExportFailure::WrongProtocol, status: None };
+        let expected = ProbeResult::Failed { failure: ExportFailure::WrongProtocol, status: None };
         assert_eq!(runtime.block_on(probe).unwrap(), expected);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use otlp_sink::{Answer, OtlpSink};
+use otlp_sink::{OtlpSink, Reaction};
 use prost::Message as _;
 use signal::builtin::{DropReason, Signal};
 use telemetry::otlp::{ExportFailure, Protocol, SignalSettings};
@@ -21,7 +21,7 @@ const SHORT: Duration = Duration::from_millis(20);
 fn a_batch_is_sent_again_when_the_collector_asks_for_it() {
     for protocol in PROTOCOLS {
         let sink = OtlpSink::start();
-        sink.answer_next([Answer::Unavailable, Answer::Unavailable]);
+        sink.react_to_next([Reaction::Unavailable, Reaction::Unavailable]);
         let rig = Rig::traces(protocol, sink.endpoint());
         rig.produce_spans("insistent", 3);
         let counts = rig.wait_for_counts("delivery", |counts| counts.sent_items == 3);
@@ -44,7 +44,7 @@ fn the_pause_that_the_collector_asks_for_is_kept() {
     for protocol in PROTOCOLS {
         let sink = OtlpSink::start();
         let pause = Duration::from_secs(1);
-        sink.answer_next([Answer::Throttle { pause }]);
+        sink.react_to_next([Reaction::Throttle { pause }]);
         let rig = Rig::traces(protocol, sink.endpoint());
         rig.produce_spans("patient", 1);
         let requests = sink.wait_until("a second attempt", |requests| requests.len() == 2);
@@ -58,7 +58,7 @@ fn the_pause_that_the_collector_asks_for_is_kept() {
 fn a_refused_batch_is_dropped_and_the_next_one_flows() {
     for protocol in PROTOCOLS {
         let sink = OtlpSink::start();
-        sink.answer_next([Answer::Accept, Answer::Refuse]);
+        sink.react_to_next([Reaction::Accept, Reaction::Refuse]);
         let rig = Rig::traces(protocol, sink.endpoint());
         for (name, spans) in [("good", 1), ("bad", 20), ("good again", 300)] {
             rig.produce_spans(name, spans);
@@ -84,7 +84,7 @@ fn each_status_is_retried_or_not_as_the_specification_says() {
         let (mut sent, mut rejected) = (0, 0);
         for (statuses, is_retried) in table {
             for &status in statuses {
-                sink.answer_next([Answer::Status(status)]);
+                sink.react_to_next([Reaction::Status(status)]);
                 rig.produce_spans("status", 1);
                 if is_retried {
                     sent += 1
@@ -106,7 +106,7 @@ fn each_status_is_retried_or_not_as_the_specification_says() {
 fn a_collector_that_never_answers_opens_the_circuit_until_it_does() {
     for protocol in PROTOCOLS {
         let sink = OtlpSink::start();
-        sink.answer_always(Answer::Hang);
+        sink.react_always(Reaction::Hang);
         let settings =
             SignalSettings { timeout: SHORT, ..settings(Signal::Traces, protocol, sink.endpoint(), &[]) };
         let rig = Rig::start(Signal::Traces, &settings);
@@ -114,7 +114,7 @@ fn a_collector_that_never_answers_opens_the_circuit_until_it_does() {
         rig.wait_for_counts("an open circuit", |counts| {
             counts.circuit_open && counts.failed_requests_by(ExportFailure::Timeout) >= 1
         });
-        sink.answer_always(Answer::Accept);
+        sink.react_always(Reaction::Accept);
         let counts = rig.wait_for_counts("recovery", |counts| counts.pending_items == 0);
         assert_eq!(counts.sent_items + counts.dropped_items_by(DropReason::RetriesExhausted), 2);
         rig.produce_spans("fluent", 5);
@@ -168,7 +168,7 @@ fn a_batch_survives_the_restart_of_the_collector() {
 fn a_collector_that_hangs_for_traces_does_not_delay_metrics() {
     for protocol in PROTOCOLS {
         let (hanging, working) = (OtlpSink::start(), OtlpSink::start());
-        hanging.answer_always(Answer::Hang);
+        hanging.react_always(Reaction::Hang);
         let traces = Rig::traces(protocol, hanging.endpoint());
         let metrics =
             Rig::start(Signal::Metrics, &settings(Signal::Metrics, protocol, working.endpoint(), &[]));
@@ -186,7 +186,7 @@ fn a_collector_that_hangs_for_traces_does_not_delay_metrics() {
 fn metrics_keep_only_the_newest_collection() {
     for protocol in PROTOCOLS {
         let sink = OtlpSink::start();
-        sink.answer_next([Answer::Unavailable]);
+        sink.react_to_next([Reaction::Unavailable]);
         let settings = SignalSettings {
             retry: telemetry::otlp::RetryPauses { first: FOREVER, longest: FOREVER },
             ..settings(Signal::Metrics, protocol, sink.endpoint(), &[])
@@ -220,14 +220,14 @@ fn memory_is_bounded_and_every_item_accounted_for_under_load() {
         thread::scope(|scope| {
             scope.spawn(|| {
                 let misbehaviour = [
-                    Answer::Accept,
-                    Answer::Refuse,
-                    Answer::AcceptPartly { rejected_items: 2 },
-                    Answer::Unavailable,
-                    Answer::Hang,
+                    Reaction::Accept,
+                    Reaction::Refuse,
+                    Reaction::AcceptPartly { rejected_items: 2 },
+                    Reaction::Unavailable,
+                    Reaction::Hang,
                 ];
                 for misbehaviours in 1..=10 {
-                    sink.answer_next(misbehaviour.clone());
+                    sink.react_to_next(misbehaviour.clone());
                     while sink.requests().len() < misbehaviours * misbehaviour.len() {
                         for spans in 1..30 {
                             rig.produce_spans("load", spans);
@@ -258,7 +258,7 @@ fn memory_is_bounded_and_every_item_accounted_for_under_load() {
 fn a_full_queue_drops_the_oldest_and_counts_exactly() {
     for protocol in PROTOCOLS {
         let sink = OtlpSink::start();
-        sink.answer_next([Answer::Hang]);
+        sink.react_to_next([Reaction::Hang]);
         let bytes = |name| trace_request(name, 10).encoded_len();
         let settings = SignalSettings {
             queue_bytes: bytes("batch 0") * 3,

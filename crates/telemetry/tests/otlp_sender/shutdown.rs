@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use otlp_sink::{Answer, OtlpSink};
+use otlp_sink::{OtlpSink, Reaction};
 use signal::builtin::{DropReason, Signal};
 use telemetry::otlp::{
     BatchItems, BatchSource, ExportFailure, Protocol, SenderLink, SignalSender, SignalSettings,
@@ -41,7 +41,7 @@ fn nothing_pending_ends_at_once() {
 fn an_unavailable_collector_is_tried_again_before_the_deadline() {
     for protocol in PROTOCOLS {
         let sink = OtlpSink::start();
-        sink.answer_next([Answer::Unavailable, Answer::Unavailable]);
+        sink.react_to_next([Reaction::Unavailable, Reaction::Unavailable]);
         let rig = Rig::traces(protocol, sink.endpoint());
         rig.source.produce(prost::Message::encode_to_vec(&trace_request("late", 4)), 4);
         let counts = rig.shutdown(PATIENCE);
@@ -53,10 +53,10 @@ fn an_unavailable_collector_is_tried_again_before_the_deadline() {
 fn a_pause_beyond_the_deadline_is_not_waited_for() {
     for protocol in PROTOCOLS {
         let sink = OtlpSink::start();
-        sink.answer_always(Answer::Throttle { pause: Duration::from_secs(200) });
+        sink.react_always(Reaction::Throttle { pause: Duration::from_secs(200) });
         let rig = Rig::traces(protocol, sink.endpoint());
         rig.produce_spans("throttled", 4);
-        rig.wait_for_counts("an answer", |counts| counts.failed_requests() == 1);
+        rig.wait_for_counts("a response", |counts| counts.failed_requests() == 1);
         let started = Instant::now();
         let counts = rig.shutdown(Duration::from_secs(150));
         assert!(started.elapsed() < PATIENCE, "it waited for nothing");
@@ -81,7 +81,7 @@ fn assert_deadline_is_kept(protocol: Protocol, endpoint: &str) {
     let started = Instant::now();
     let deadline = started + Duration::from_millis(200);
     telemetry::otlp::shutdown([traces.into_sender(), metrics.into_sender()], deadline);
-    assert!(started.elapsed() < PATIENCE, "it waited for an answer");
+    assert!(started.elapsed() < PATIENCE, "it waited for a response");
 
     for (link, items) in links.iter().zip([21, 1]) {
         let counts = link.statistics().counts();
@@ -94,7 +94,7 @@ fn assert_deadline_is_kept(protocol: Protocol, endpoint: &str) {
 fn the_deadline_is_kept_when_the_collector_never_answers() {
     for protocol in PROTOCOLS {
         let sink = OtlpSink::start();
-        sink.answer_always(Answer::Hang);
+        sink.react_always(Reaction::Hang);
         assert_deadline_is_kept(protocol, sink.endpoint());
     }
 }

@@ -35,7 +35,7 @@ impl Label for Weather {
 /// The end of a call in the table.
 #[derive(Clone, Copy, Debug)]
 enum End {
-    Answered(u16),
+    Responded(u16),
     Failed(ErrorType),
     Dropped,
 }
@@ -44,18 +44,18 @@ enum End {
 fn a_call_is_one_record_however_it_ends() {
     let none = Value::Null;
     for (end, status, error_type, cause) in [
-        (End::Answered(204), Value::from(204), none.clone(), none.clone()),
-        (End::Answered(302), Value::from(302), Value::from("protocol"), none.clone()),
-        (End::Answered(404), Value::from(404), Value::from("rejected"), none.clone()),
-        (End::Answered(429), Value::from(429), Value::from("rate_limited"), none.clone()),
-        (End::Answered(503), Value::from(503), Value::from("unavailable"), none.clone()),
+        (End::Responded(204), Value::from(204), none.clone(), none.clone()),
+        (End::Responded(302), Value::from(302), Value::from("protocol"), none.clone()),
+        (End::Responded(404), Value::from(404), Value::from("rejected"), none.clone()),
+        (End::Responded(429), Value::from(429), Value::from("rate_limited"), none.clone()),
+        (End::Responded(503), Value::from(503), Value::from("unavailable"), none.clone()),
         // Statuses that nobody has registered create no series.
-        (End::Answered(299), Value::from(299), none.clone(), none.clone()),
-        (End::Answered(399), Value::from(399), Value::from("protocol"), none.clone()),
-        (End::Answered(499), Value::from(499), Value::from("rejected"), none.clone()),
-        (End::Answered(599), Value::from(599), Value::from("unavailable"), none.clone()),
-        (End::Answered(101), none.clone(), Value::from("protocol"), none.clone()),
-        (End::Answered(999), none.clone(), Value::from("protocol"), none.clone()),
+        (End::Responded(299), Value::from(299), none.clone(), none.clone()),
+        (End::Responded(399), Value::from(399), Value::from("protocol"), none.clone()),
+        (End::Responded(499), Value::from(499), Value::from("rejected"), none.clone()),
+        (End::Responded(599), Value::from(599), Value::from("unavailable"), none.clone()),
+        (End::Responded(101), none.clone(), Value::from("protocol"), none.clone()),
+        (End::Responded(999), none.clone(), Value::from("protocol"), none.clone()),
         (End::Failed(ErrorType::Timeout), none.clone(), Value::from("timeout"), none.clone()),
         (
             End::Failed(ErrorType::ForbiddenAddress),
@@ -82,7 +82,7 @@ fn a_call_is_one_record_however_it_ends() {
         let call = client.begin(Weather);
         let told = call.context();
         match end {
-            End::Answered(status) => _ = call.answered(status),
+            End::Responded(status) => _ = call.responded(status),
             End::Failed(error_type) => call.failed(error_type),
             End::Dropped => drop(call),
         }

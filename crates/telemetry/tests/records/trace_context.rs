@@ -171,7 +171,7 @@ async fn children_share_the_state_and_pass_it_on() {
         let call = client.begin(Weather);
         let call_id = call.context().span_id;
         assert_eq!(call.trace_state(), state.as_ref());
-        call.answered(200);
+        call.responded(200);
         (call_id, current::trace_context())
     });
     assert_eq!(joined, Some(context.clone()));

@@ -18,7 +18,7 @@ use super::timeline::{self, Row};
 use crate::calendar;
 use crate::evaluate::evaluate_at;
 use crate::pages::dashboard_list::{name_of, named, title_of};
-use crate::pages::{Layout, Problem, View, answer};
+use crate::pages::{Layout, Problem, View, respond};
 use crate::rules::{AlertRule, Event, KEPT, Phase};
 use crate::state::{Console, SharedConsole, read};
 
@@ -102,7 +102,7 @@ pub(super) async fn detail(
     Path(name): Path<String>,
     view: View,
 ) -> Response {
-    answer(console, view, move |console, view| render(console, view, &name)).await
+    respond(console, view, move |console, view| render(console, view, &name)).await
 }
 
 fn render(console: &Console, view: &View, name: &str) -> Result<Page, Problem> {

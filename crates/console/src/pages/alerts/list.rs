@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use super::marks::{label_text, severity_class};
 use crate::calendar;
-use crate::pages::{Layout, Problem, View, answer};
+use crate::pages::{Layout, Problem, View, respond};
 use crate::rules::{AlertRule, AlertState, Phase, RuleEngine};
 use crate::state::{Console, SharedConsole, read};
 
@@ -66,7 +66,7 @@ struct AlertRow {
 }
 
 pub(super) async fn list(State(console): State<SharedConsole>, view: View) -> Response {
-    answer(console, view, render).await
+    respond(console, view, render).await
 }
 
 fn render(console: &Console, view: &View) -> Result<Alerts, Problem> {

@@ -8,12 +8,12 @@ use monitoring::grafana::{Band, Dashboard, Period};
 use super::panel::{PanelView, view, view_alone};
 use super::screen::Screen;
 use crate::calendar;
-use crate::pages::answer::answer;
 use crate::pages::choices::{add_choices, chosen};
 use crate::pages::dashboard_list::{name_of, named, names, title_of};
 use crate::pages::layout::Layout;
 use crate::pages::problem::Problem;
 use crate::pages::range::TimeRange;
+use crate::pages::respond::respond;
 use crate::pages::view::View;
 use crate::state::{Console, SharedConsole};
 
@@ -53,7 +53,7 @@ struct Single {
 
 /// Lists the dashboards.
 pub(crate) async fn index(State(console): State<SharedConsole>, view: View) -> Response {
-    answer(console, view, |console, view| {
+    respond(console, view, |console, view| {
         let entry = |dashboard: &Dashboard| {
             let address = view.link(&format!("/dashboards/{}", name_of(dashboard.uid)), &[]);
             // Titles are `&'static str`, although they are read through a reference.
@@ -71,7 +71,7 @@ pub(crate) async fn dashboard(
     Path(name): Path<String>,
     view: View,
 ) -> Response {
-    answer(console, view, move |console, view| {
+    respond(console, view, move |console, view| {
         let dashboard = find(&name)?;
         let screen = screen(console, view, dashboard);
         let bands = bands(dashboard, &screen);
@@ -90,7 +90,7 @@ pub(crate) async fn single(
     Path((name, panel)): Path<(String, String)>,
     view: View,
 ) -> Response {
-    answer(console, view, move |console, view| {
+    respond(console, view, move |console, view| {
         let dashboard = find(&name)?;
         let id: u16 = panel.parse().map_err(|_| missing_panel(dashboard, &panel))?;
         let panel = dashboard

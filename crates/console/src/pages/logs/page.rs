@@ -16,7 +16,7 @@ use crate::pages::nothing::{self, Nothing};
 use crate::pages::problem::Problem;
 use crate::pages::range::TimeRange;
 use crate::pages::view::View;
-use crate::pages::{answer, words};
+use crate::pages::{respond, words};
 use crate::state::{Console, SharedConsole, read};
 use crate::store::lines::{Found, Position, Search};
 
@@ -53,7 +53,7 @@ struct Logs {
 }
 
 pub(super) async fn logs(State(console): State<SharedConsole>, view: View) -> Response {
-    answer(console, view, render).await
+    respond(console, view, render).await
 }
 
 fn render(console: &Console, view: &View) -> Result<Logs, Problem> {

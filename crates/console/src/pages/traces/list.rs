@@ -17,7 +17,7 @@ use crate::pages::nothing::{self, Nothing};
 use crate::pages::problem::Problem;
 use crate::pages::range::TimeRange;
 use crate::pages::view::View;
-use crate::pages::{answer, environment, words};
+use crate::pages::{environment, respond, words};
 use crate::state::{Console, SharedConsole, read};
 use crate::store::spans::{SpanSearch, TracePosition, TraceSummary};
 
@@ -72,7 +72,7 @@ pub(super) async fn traces(State(console): State<SharedConsole>, view: View) -> 
     if let Some(Identifier::Trace(trace)) = view.parameter("id").and_then(|id| Identifier::parse(id).ok()) {
         return Redirect::to(&view.link(&format!("/traces/{trace}"), &[])).into_response();
     }
-    answer(console, view, render).await
+    respond(console, view, render).await
 }
 
 fn render(console: &Console, view: &View) -> Result<Traces, Problem> {

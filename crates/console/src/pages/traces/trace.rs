@@ -14,7 +14,7 @@ use crate::pages::line_view::precise;
 use crate::pages::nothing::{self, Nothing};
 use crate::pages::problem::Problem;
 use crate::pages::view::View;
-use crate::pages::{answer, words};
+use crate::pages::{respond, words};
 use crate::state::{Console, SharedConsole, read};
 use crate::store::lines::{Line, LineCondition, Search, TRACE_ID};
 use crate::store::spans::{Span, TraceId};
@@ -63,7 +63,7 @@ pub(super) async fn trace(
     Path(id): Path<String>,
     view: View,
 ) -> Response {
-    answer(console, view, move |console, view| render(console, view, &id)).await
+    respond(console, view, move |console, view| render(console, view, &id)).await
 }
 
 fn render(console: &Console, view: &View, id: &str) -> Result<Trace, Problem> {

@@ -258,7 +258,7 @@ pub fn status(code: ErrorCode) -> StatusCode {
 
 /// Response extension with the error code, until the router, which holds the signals, has counted it.
 #[derive(Clone, Copy)]
-pub struct AnsweredCode(pub ErrorCode);
+pub struct ResponseCode(pub ErrorCode);
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
@@ -269,7 +269,7 @@ impl IntoResponse for Error {
                 let trace_id = telemetry::current::context().map(|context| context.trace_id);
                 let mut response = respond(code, INCOMPLETE_BODY.into(), None, trace_id);
                 // A client that disconnects is not an error of the API and is not counted.
-                response.extensions_mut().remove::<AnsweredCode>();
+                response.extensions_mut().remove::<ResponseCode>();
                 response.extensions_mut().insert(Abandoned);
                 return response;
             }
@@ -326,7 +326,7 @@ fn respond(
     let request_id = trace_id.map(|trace_id| trace_id.to_string()).unwrap_or_default();
     let body = Json(ErrorBody { code: code.as_str(), message, request_id });
     let mut response = (status(code), body).into_response();
-    response.extensions_mut().insert(AnsweredCode(code));
+    response.extensions_mut().insert(ResponseCode(code));
     if let Some(seconds) = retry_after_seconds {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

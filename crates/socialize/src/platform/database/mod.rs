@@ -26,7 +26,7 @@ use telemetry::{
 
 /// The server cancels slow statements itself. If it has not responded this long after its limit, it is frozen
 /// or unreachable.
-const ANSWER_MARGIN: Duration = Duration::from_secs(1);
+const RESPONSE_MARGIN: Duration = Duration::from_secs(1);
 
 /// Minimum time between two renewals of the sessions.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
@@ -240,7 +240,7 @@ impl Database {
         operation: DatabaseOperation,
         statement: impl Future<Output = sqlx::Result<T>>,
     ) -> impl Future<Output = Result<T>> {
-        self.run_within(self.inner.statement_timeout + ANSWER_MARGIN, operation, statement)
+        self.run_within(self.inner.statement_timeout + RESPONSE_MARGIN, operation, statement)
     }
 
     /// Like [`Self::run`], with a longer timeout; the connection must allow that as well.
@@ -250,7 +250,7 @@ impl Database {
         operation: DatabaseOperation,
         statement: impl Future<Output = sqlx::Result<T>>,
     ) -> impl Future<Output = Result<T>> {
-        self.run_within(limit + ANSWER_MARGIN, operation, statement)
+        self.run_within(limit + RESPONSE_MARGIN, operation, statement)
     }
 
     /// Not an async function, which would hold the statement twice.
@@ -260,7 +260,7 @@ impl Database {
         operation: DatabaseOperation,
         statement: impl Future<Output = sqlx::Result<T>>,
     ) -> impl Future<Output = Result<T>> {
-        let answered = tokio::time::timeout(limit, statement).map(|answered| match answered {
+        let classified = tokio::time::timeout(limit, statement).map(|result| match result {
             Ok(result) => {
                 let classified = classify(result);
                 if classified.2.is_some_and(|cause| cause.error_type == ErrorType::ReadOnly) {
@@ -274,7 +274,7 @@ impl Database {
                 (Err(error), DatabaseOutcome::Timeout, Some(cause))
             }
         });
-        self.inner.operations.observe_causes(operation, answered)
+        self.inner.operations.observe_causes(operation, classified)
     }
 
     /// Returns the pool itself, for migrations and listeners that run outside requests.
@@ -294,7 +294,7 @@ impl Database {
         let started = Instant::now();
         // The pool limits the wait for a connection, but not for a statement sent on it.
         let limit =
-            self.inner.pool.options().get_acquire_timeout() + self.inner.statement_timeout + ANSWER_MARGIN;
+            self.inner.pool.options().get_acquire_timeout() + self.inner.statement_timeout + RESPONSE_MARGIN;
         let connected = self.run_within(limit, operation, connecting).await;
         self.inner.wait_time.record(started.elapsed().as_nanos() as u64, None);
         if connected.as_ref().is_err_and(|error| error.error_type == ErrorType::PoolTimeout) {

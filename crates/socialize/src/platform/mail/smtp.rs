@@ -105,14 +105,14 @@ impl Smtp {
         let sent = transmit(&mut connection, &self.timeouts, envelope, message).await;
         match sent {
             Ok(()) => {
-                self.answered();
+                self.responded();
                 self.keep(connection);
                 Ok(())
             }
             Err(failure) => {
                 // A failure without a stage does not concern the session.
                 if failure.code.is_some() || failure.stage.is_none() {
-                    self.answered();
+                    self.responded();
                     let _ = timeout(FAREWELL, connection.quit()).await;
                 } else {
                     self.troubled(failure.error_type);
@@ -136,7 +136,7 @@ impl Smtp {
             let smtp = self.clone();
             tokio::spawn(async move {
                 if let Ok(connection) = smtp.connection().await {
-                    smtp.answered();
+                    smtp.responded();
                     smtp.keep(connection);
                 }
                 drop(asking);
@@ -186,7 +186,7 @@ impl Smtp {
         }
     }
 
-    fn answered(&self) {
+    fn responded(&self) {
         self.condition.send_replace(Condition::Well(Instant::now()));
     }
 
@@ -272,7 +272,7 @@ async fn within<T>(
     work: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
 ) -> Result<T, Undelivered> {
     match timeout(limit, work).await {
-        Ok(Ok(answer)) => Ok(answer),
+        Ok(Ok(reply)) => Ok(reply),
         Ok(Err(error)) => Err(failure(stage, &error)),
         Err(_elapsed) => Err(Undelivered::trouble(ErrorType::Timeout, stage)),
     }

@@ -242,7 +242,7 @@ impl Outbound {
         match self.send(post).await {
             Ok(response) => {
                 let (status, retry_after) = (response.status(), retry_after(response.headers()));
-                let error_type = call.answered(status.as_u16());
+                let error_type = call.responded(status.as_u16());
                 // Only the status matters; the rest of the response is ignored.
                 let _ = timeout(self.inner.timeouts.body, discard(response)).await;
                 Ok(OutboundResponse { status, error_type, retry_after })

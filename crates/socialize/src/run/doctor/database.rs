@@ -43,7 +43,7 @@ pub(super) async fn check(settings: &DatabaseSettings, trusts_a_proxy: bool) -> 
         Err(_) => Err(ErrorType::InvalidData),
     };
     match pooler {
-        Ok(pooler) if pooler.is_failure() => skipped(pooler, "behind such a pooler the answers mean nothing"),
+        Ok(pooler) if pooler.is_failure() => skipped(pooler, "behind such a pooler the results mean nothing"),
         Ok(pooler) => match within(connect(settings)).await {
             Ok((connection, facts, elapsed)) => {
                 let mut findings =
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_is_judged_beyond_what_the_way_of_the_answer_explains() {
+    fn a_clock_is_judged_beyond_what_the_round_trip_explains() {
         let facts = |skew, uncertainty| Facts {
             version: 15,
             is_encrypted: false,

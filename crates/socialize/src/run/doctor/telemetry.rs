@@ -1,7 +1,7 @@
 //! Check of the collector: sends one span and one point, and reports its responses.
 
 use signal::builtin::Signal;
-use telemetry::otlp::{ExportFailure, OtlpSettings, ProbeAnswer, Protocol, SignalSettings, probe};
+use telemetry::otlp::{ExportFailure, OtlpSettings, ProbeResult, Protocol, SignalSettings, probe};
 use telemetry::{ClosedSet, Resource};
 
 use crate::platform::finding::Finding;
@@ -22,15 +22,15 @@ async fn check_signal(check: &'static str, signal: Signal, settings: Option<&Sig
         return Finding::skipped(check, "no endpoint in OTEL_EXPORTER_OTLP_ENDPOINT: nothing is sent");
     };
     let origin = settings.endpoint.origin();
-    let answer = match probe(signal, resource(), settings).await {
-        Ok(answer) => answer,
+    let result = match probe(signal, resource(), settings).await {
+        Ok(result) => result,
         Err(error) => {
             return Finding::failed(check, error.to_string(), "correct the OTEL_EXPORTER_OTLP_* variables");
         }
     };
-    match answer {
-        ProbeAnswer::Accepted => Finding::ok(check, format!("{origin} accepted what was sent")),
-        ProbeAnswer::Failed { failure, status } => {
+    match result {
+        ProbeResult::Accepted => Finding::ok(check, format!("{origin} accepted what was sent")),
+        ProbeResult::Failed { failure, status } => {
             let (detail, remedy) = explain(failure, status, signal, settings.protocol);
             Finding::failed(check, format!("{origin} {detail}"), remedy)
         }

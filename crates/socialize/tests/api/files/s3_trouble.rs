@@ -65,7 +65,7 @@ impl FaultyServer {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let server = Self { faults: Arc::default(), objects: Arc::default(), requests: Arc::default(), url };
-        let router = Router::new().fallback(answer).with_state(server.clone());
+        let router = Router::new().fallback(respond).with_state(server.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         server
     }
@@ -80,7 +80,7 @@ impl FaultyServer {
     }
 }
 
-async fn answer(State(server): State<FaultyServer>, request: Request) -> Response {
+async fn respond(State(server): State<FaultyServer>, request: Request) -> Response {
     let fault = server.faults.lock().expect("unpoisoned").get(request.method()).copied();
     let earlier = server.requests.fetch_add(1, SeqCst);
     match fault.unwrap_or(Fault::Nothing) {

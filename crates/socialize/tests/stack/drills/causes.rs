@@ -231,7 +231,7 @@ async fn sampler_killed(drills: &mut Drills) {
                     where locktype = 'advisory' and holder.granted and not waiting.granted";
                 let mut killer = connect(world).await;
                 crate::programs::eventually("that somebody waits for the lock", async || {
-                    let killed = sqlx::query(waits).fetch_all(&mut killer).await.expect("an answer");
+                    let killed = sqlx::query(waits).fetch_all(&mut killer).await.expect("a result");
                     if killed.is_empty() { Err("nobody does".to_owned()) } else { Ok(()) }
                 })
                 .await;
@@ -330,11 +330,11 @@ async fn endpoint_failing(drills: &mut Drills) {
                 let failing = fails.clone();
                 let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
                 let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
-                let answer = async move || match failing.load(Ordering::Relaxed) {
+                let respond = async move || match failing.load(Ordering::Relaxed) {
                     true => StatusCode::SERVICE_UNAVAILABLE,
                     false => StatusCode::NO_CONTENT,
                 };
-                let router = Router::new().fallback(answer);
+                let router = Router::new().fallback(respond);
                 tokio::spawn(async move { axum::serve(listener, router).await });
                 let mut command = Command::new(test_support::process::laboratory());
                 command.arg("simulate").args(["--target", API, "--mail-directory", MAIL_DIRECTORY]);

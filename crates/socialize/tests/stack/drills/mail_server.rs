@@ -67,7 +67,7 @@ impl MailServer {
         while let Some(line) = lines.next_line().await? {
             let command = line.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
             let mood = MOODS[self.mood.load(Ordering::Relaxed)];
-            let answer = match (command.as_str(), mood) {
+            let reply = match (command.as_str(), mood) {
                 ("EHLO", _) => "250-mail.example.com\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n",
                 ("MAIL", Mood::Defers) => "451 4.3.0 not now\r\n",
                 ("RCPT", _) if line.contains("<mistyped-") => "550 5.1.1 unknown\r\n",
@@ -95,7 +95,7 @@ impl MailServer {
                 ("QUIT", _) => "221 bye\r\n",
                 _ => "250 fine\r\n",
             };
-            writer.write_all(answer.as_bytes()).await?;
+            writer.write_all(reply.as_bytes()).await?;
             if command == "QUIT" {
                 break;
             }

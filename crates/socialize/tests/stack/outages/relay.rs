@@ -28,14 +28,14 @@ use reqwest::Client;
 use signal::builtin::Signal;
 use tokio::net::TcpListener;
 
-/// Response of the relay.
+/// Reaction of the relay to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// The store's response.
+pub(super) enum Reaction {
+    /// Passes the request on and returns the store's response.
     Own,
-    /// 429: retry later.
+    /// Returns 429: retry later.
     Later,
-    /// 400 to the next request, and the store's response to all others.
+    /// Returns 400 to the next request, and passes all others on.
     NeverToOne,
 }
 
@@ -90,7 +90,7 @@ struct Known {
     store: &'static str,
     signal: Signal,
     client: Client,
-    answer: Mutex<Answer>,
+    reaction: Mutex<Reaction>,
     books: Mutex<(Sent, HashSet<u64>)>,
     /// Texts with the number of requests that contained them.
     watched: Mutex<Vec<(String, u64)>>,
@@ -105,12 +105,12 @@ impl Relay {
         };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));
-        let (answer, books) = (Mutex::new(Answer::Own), Mutex::default());
+        let (reaction, books) = (Mutex::new(Reaction::Own), Mutex::default());
         let state = Arc::new(Known {
             store,
             signal,
             client: client.clone(),
-            answer,
+            reaction,
             books,
             watched: Mutex::default(),
         });
@@ -120,8 +120,8 @@ impl Relay {
         Self { store, url, state }
     }
 
-    pub(super) fn answer(&self, answer: Answer) {
-        *self.state.answer.lock().expect("nobody panics") = answer;
+    pub(super) fn react(&self, reaction: Reaction) {
+        *self.state.reaction.lock().expect("nobody panics") = reaction;
     }
 
     /// Starts to count requests that contain these texts.
@@ -156,18 +156,18 @@ async fn pass_on(State(known): State<Arc<Known>>, uri: Uri, headers: HeaderMap, 
         *requests += u64::from(contains(&body_in_plain, text));
     }
     let items = items(known.signal, &body_in_plain);
-    let answer = {
-        let mut answer = known.answer.lock().expect("nobody panics");
-        let next = if *answer == Answer::NeverToOne { Answer::Own } else { *answer };
-        std::mem::replace(&mut *answer, next)
+    let reaction = {
+        let mut reaction = known.reaction.lock().expect("nobody panics");
+        let next = if *reaction == Reaction::NeverToOne { Reaction::Own } else { *reaction };
+        std::mem::replace(&mut *reaction, next)
     };
-    match answer {
-        Answer::Own => {}
-        Answer::Later => {
+    match reaction {
+        Reaction::Own => {}
+        Reaction::Later => {
             known.books.lock().expect("nobody panics").0.put_off += 1;
             return StatusCode::TOO_MANY_REQUESTS.into_response();
         }
-        Answer::NeverToOne => {
+        Reaction::NeverToOne => {
             known.refuse(&items);
             return StatusCode::BAD_REQUEST.into_response();
         }
@@ -191,10 +191,10 @@ async fn ask_store(
         }
     }
     // The usual response of a proxy without its upstream.
-    let Ok(answer) = request.send().await else { return StatusCode::BAD_GATEWAY.into_response() };
-    let status = answer.status();
-    let content_type = answer.headers().get(header::CONTENT_TYPE).cloned();
-    let Ok(body) = answer.bytes().await else { return StatusCode::BAD_GATEWAY.into_response() };
+    let Ok(from_store) = request.send().await else { return StatusCode::BAD_GATEWAY.into_response() };
+    let status = from_store.status();
+    let content_type = from_store.headers().get(header::CONTENT_TYPE).cloned();
+    let Ok(body) = from_store.bytes().await else { return StatusCode::BAD_GATEWAY.into_response() };
     if status.is_success() {
         let (sent, taken) = &mut *known.books.lock().expect("nobody panics");
         sent.taken += items.len() as u64;

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal as ProcessSignal;
 use signal::builtin::Signal;
 use telemetry::ClosedSet;
 
-use super::relay::Answer;
+use super::relay::Reaction;
 use super::world::World;
 use super::{Outages, PACE, for_some_time};
 use crate::collector_disk;
@@ -116,9 +116,9 @@ async fn stores_busy(outages: &mut Outages) {
     let before = outages.world.sent();
     let seen = outages
         .outage("all stores answer 429", PACE, async |world| {
-            world.answer(Answer::Later);
+            world.react(Reaction::Later);
             for_some_time(STORE_AWAY).await;
-            world.answer(Answer::Own);
+            world.react(Reaction::Own);
         })
         .await;
     if seen.is_none() {
@@ -135,7 +135,7 @@ async fn batches_refused(outages: &mut Outages) {
     let (before, given_up) = (outages.world.sent(), given_up(&outages.world).await);
     let seen = outages
         .outage("each store answers 400 to one batch", PACE, async |world| {
-            world.answer(Answer::NeverToOne);
+            world.react(Reaction::NeverToOne);
             for_some_time(STORE_AWAY).await;
         })
         .await;

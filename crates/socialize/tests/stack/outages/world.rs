@@ -9,7 +9,7 @@ use reqwest::Client;
 use signal::builtin::Signal;
 use telemetry::ClosedSet;
 
-use super::relay::{Answer, Relay, Sent};
+use super::relay::{Reaction, Relay, Sent};
 use crate::application::{Application, Build};
 use crate::compose::Compose;
 use crate::programs::Program;
@@ -115,10 +115,10 @@ impl World {
         sent
     }
 
-    /// Sets the response for all stores.
-    pub(super) fn answer(&self, answer: Answer) {
+    /// Sets the reaction of all relays.
+    pub(super) fn react(&self, reaction: Reaction) {
         for store in &self.stores {
-            store.relay.answer(answer);
+            store.relay.react(reaction);
         }
     }
 

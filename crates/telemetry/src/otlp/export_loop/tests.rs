@@ -59,7 +59,7 @@ impl BatchSource for Parts {
 /// A collector that responds by a script, and accepts immediately when the script has ended.
 #[derive(Default)]
 struct Plan {
-    answers: Mutex<VecDeque<(Duration, Reply)>>,
+    replies: Mutex<VecDeque<(Duration, Reply)>>,
     reconnects: AtomicU64,
 }
 
@@ -71,7 +71,7 @@ struct PlannedTransport {
 impl Transport for PlannedTransport {
     fn send(&mut self, body: Bytes) -> BoxFuture<'static, Reply> {
         self.sent.send((Instant::now(), body)).unwrap();
-        let planned = self.plan.answers.lock().unwrap().pop_front();
+        let planned = self.plan.replies.lock().unwrap().pop_front();
         let (delay, reply) = planned.unwrap_or((Duration::ZERO, Reply::Accepted { rejected_items: 0 }));
         async move {
             sleep(delay).await;
@@ -96,22 +96,22 @@ struct Rig {
 }
 
 impl Rig {
-    fn start(signal: Signal, answers: impl IntoIterator<Item = (Duration, Reply)>) -> Self {
+    fn start(signal: Signal, replies: impl IntoIterator<Item = (Duration, Reply)>) -> Self {
         let source = Arc::new(Source::default());
-        Self { source: source.clone(), ..Self::start_with(signal, source, answers) }
+        Self { source: source.clone(), ..Self::start_with(signal, source, replies) }
     }
 
     fn start_with(
         signal: Signal,
         source: Arc<dyn BatchSource>,
-        answers: impl IntoIterator<Item = (Duration, Reply)>,
+        replies: impl IntoIterator<Item = (Duration, Reply)>,
     ) -> Self {
         let endpoint = Endpoint::parse("http://collector").unwrap();
         let mut settings = SignalSettings::new(signal, endpoint, Protocol::HttpProtobuf);
         settings.retry = PAUSES;
         settings.interval = 5 * SECOND;
         settings.timeout = 10 * SECOND;
-        let plan = Arc::new(Plan { answers: Mutex::new(answers.into_iter().collect()), ..Plan::default() });
+        let plan = Arc::new(Plan { replies: Mutex::new(replies.into_iter().collect()), ..Plan::default() });
         let link = SenderLink::default();
         let warnings = Arc::new(Mutex::new(Vec::new()));
         let (sent_here, sent) = mpsc::unbounded_channel();
@@ -178,7 +178,7 @@ async fn collects_at_every_interval_and_when_woken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pauses_grow_while_the_collector_cannot_be_reached_and_end_with_its_first_answer() {
+async fn pauses_grow_while_the_collector_cannot_be_reached_and_end_with_its_first_response() {
     let mut rig = Rig::start(Signal::Traces, std::iter::repeat_with(unreachable_collector).take(8));
     rig.produce(b"insistent", 1);
     let (mut last, _) = rig.next_sent().await;
@@ -193,7 +193,7 @@ async fn pauses_grow_while_the_collector_cannot_be_reached_and_end_with_its_firs
     }
     rig.produce(b"next", 1);
     let (sent_at, body) = rig.next_sent().await;
-    assert_eq!((sent_at, body.as_ref()), (last, b"next".as_slice()), "no pause after an answer");
+    assert_eq!((sent_at, body.as_ref()), (last, b"next".as_slice()), "no pause after a response");
     assert!(!rig.counts().circuit_open);
 }
 
@@ -249,7 +249,7 @@ async fn warns_once_a_minute_about_each_signal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_busy_source_does_not_keep_answers_waiting() {
+async fn a_busy_source_does_not_keep_responses_waiting() {
     let started = Instant::now();
     let mut rig = Rig::start(Signal::Traces, []);
     for number in 0..1_000_u64 {
@@ -268,8 +268,8 @@ async fn a_busy_source_does_not_keep_answers_waiting() {
 #[tokio::test(start_paused = true)]
 async fn the_next_part_is_taken_when_the_one_before_was_sent() {
     let accepted = || (Duration::ZERO, Reply::Accepted { rejected_items: 0 });
-    let answers = std::iter::repeat_with(accepted).take(4).chain([hanging()]);
-    let mut rig = Rig::start_with(Signal::Metrics, Arc::new(Parts::default()), answers);
+    let replies = std::iter::repeat_with(accepted).take(4).chain([hanging()]);
+    let mut rig = Rig::start_with(Signal::Metrics, Arc::new(Parts::default()), replies);
     for expected in [[1, 1], [1, 2], [1, 3], [2, 1], [2, 2]] {
         assert_eq!(rig.next_sent().await.1.as_ref(), expected);
     }
@@ -348,8 +348,8 @@ async fn shutdown_waits_for_a_pause_only_when_it_ends_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_stops_trying_when_the_collector_stops_answering() {
-    let answers = [(Duration::ZERO, Reply::Accepted { rejected_items: 0 }), unreachable_collector()];
-    let rig = Rig::start(Signal::Traces, answers);
+    let replies = [(Duration::ZERO, Reply::Accepted { rejected_items: 0 }), unreachable_collector()];
+    let rig = Rig::start(Signal::Traces, replies);
     for body in [b"1", b"2", b"3"] {
         rig.source.produce(body, 1);
     }

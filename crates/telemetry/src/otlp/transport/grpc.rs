@@ -22,7 +22,7 @@ use tower::{BoxError, Service, service_fn};
 
 use super::super::{Compression, SignalSettings, StartError};
 use super::request::{Reply, Transport, USER_AGENT};
-use super::{answer, unreached};
+use super::{response, unreached};
 
 pub(super) struct GrpcTransport {
     endpoint: Endpoint,
@@ -86,7 +86,7 @@ impl Transport for GrpcTransport {
             }
             match client.unary(request, path, BytesCodec).await {
                 Ok(response) => {
-                    Reply::Accepted { rejected_items: answer::rejected_items(response.get_ref()) }
+                    Reply::Accepted { rejected_items: response::rejected_items(response.get_ref()) }
                 }
                 Err(status) => reply(&status),
             }
@@ -106,7 +106,7 @@ fn reply(status: &Status) -> Reply {
     if let Some(cause) = status.source() {
         return no_status(cause);
     }
-    let pause = answer::retry_delay(status.details());
+    let pause = response::retry_delay(status.details());
     let is_temporary = match status.code() {
         Code::Cancelled
         | Code::DeadlineExceeded
@@ -181,7 +181,7 @@ impl Service<::http::Request<Body>> for GrpcOnly {
     }
 }
 
-/// A codec that passes bytes through: messages are already encoded, and [`answer`] parses
+/// A codec that passes bytes through: messages are already encoded, and [`response`] parses
 /// responses.
 struct BytesCodec;
 

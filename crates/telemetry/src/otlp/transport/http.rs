@@ -15,7 +15,7 @@ use url::Url;
 use super::super::{Compression, SignalSettings, StartError};
 use super::request::{Reply, Transport, USER_AGENT};
 use super::tls::tls_configuration;
-use super::{answer, unreached};
+use super::{response, unreached};
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 /// The collector closes idle connections after a minute, which is also the interval of metrics.
@@ -23,7 +23,7 @@ const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf")
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
 /// Maximum number of response bytes that are read. A response only reports how many items were
 /// rejected, and perhaps why.
-const LONGEST_ANSWER: usize = 64 * 1024;
+const LONGEST_RESPONSE: usize = 64 * 1024;
 
 pub(super) struct HttpTransport {
     client: reqwest::Client,
@@ -108,16 +108,16 @@ async fn accepted(mut response: reqwest::Response) -> Reply {
             Ok(None) => break true,
             Err(_) => break false,
         }
-        if message.len() > LONGEST_ANSWER {
+        if message.len() > LONGEST_RESPONSE {
             break false;
         }
     };
     let rejected_items = if media_type == "application/json" && is_complete {
-        answer::rejected_items_in_json(&message)
+        response::rejected_items_in_json(&message)
     } else if is_complete {
-        answer::is_response(&message).then(|| answer::rejected_items(&message))
+        response::is_response(&message).then(|| response::rejected_items(&message))
     } else {
-        Some(answer::rejected_items(&message))
+        Some(response::rejected_items(&message))
     };
     rejected_items.map_or(not_otlp, |rejected_items| Reply::Accepted { rejected_items })
 }

@@ -1,9 +1,9 @@
 //! One request to the collector, over either protocol.
 
-mod answer;
 mod grpc;
 mod http;
 mod request;
+mod response;
 mod tls;
 mod unreached;
 

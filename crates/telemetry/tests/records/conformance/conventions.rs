@@ -26,7 +26,7 @@ async fn record() -> Telemetry {
     drop(tokio::time::timeout(std::time::Duration::ZERO, router.oneshot(get_request("/waits"))).await);
     let client: HttpClient<Weather> = HttpClient::new(&telemetry, "POST");
     for status in [200, 404, 599] {
-        client.begin(Weather).answered(status);
+        client.begin(Weather).responded(status);
     }
     client.begin(Weather).failed(ErrorType::Timeout);
     telemetry

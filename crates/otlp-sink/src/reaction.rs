@@ -1,4 +1,4 @@
-//! Responses of the sink, in either protocol.
+//! Reactions of the sink to requests, in either protocol.
 
 use std::future::pending;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message as _;
 use tonic::{Code, Status};
 
-/// The response to a request.
+/// Reaction to a request: a response, or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Answer {
+pub enum Reaction {
     /// Accepts the request: 200, or OK.
     #[default]
     Accept,
@@ -36,9 +36,9 @@ pub enum Answer {
     Status(u16),
     /// Redirects to another path of the sink, which would receive the request again.
     Redirect,
-    /// Answers 200 with the login page of a proxy, also to gRPC clients.
+    /// Responds 200 with the login page of a proxy, also to gRPC clients.
     LoginPage,
-    /// Answers 200 with this body. Clients of gRPC get the login page.
+    /// Responds 200 with this body. Clients of gRPC get the login page.
     Body {
         /// Media type of the response.
         content_type: &'static str,
@@ -49,7 +49,7 @@ pub enum Answer {
     Hang,
 }
 
-impl Answer {
+impl Reaction {
     /// Returns whether the request is accepted, at least in part.
     pub fn accepts(&self) -> bool {
         matches!(self, Self::Accept | Self::AcceptPartly { .. })

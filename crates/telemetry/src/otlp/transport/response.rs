@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_answer_refuses_nothing() {
+    fn an_empty_response_rejects_nothing() {
         assert_eq!(rejected_items(b""), 0);
         assert_eq!(rejected_items(b"<html>not protobuf at all</html>"), 0);
         assert_eq!(retry_delay(b""), None);

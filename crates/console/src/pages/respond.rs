@@ -15,7 +15,7 @@ const WAIT: Duration = Duration::from_secs(10);
 
 /// Renders a page: calls `page` on a thread for computations and renders the template that it returns.
 /// A [`Problem`] becomes a page that says what is wrong.
-pub async fn answer<T, F>(console: SharedConsole, view: View, page: F) -> Response
+pub async fn respond<T, F>(console: SharedConsole, view: View, page: F) -> Response
 where
     T: Template,
     F: FnOnce(&Console, &View) -> Result<T, Problem> + Send + 'static,

@@ -9,11 +9,11 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse
 use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-#[path = "../../crates/telemetry/src/otlp/transport/answer.rs"]
-mod answer;
+#[path = "../../crates/telemetry/src/otlp/transport/response.rs"]
+mod response;
 
 fuzz_target!(|bytes: &[u8]| {
-    let (rejected, delay) = (answer::rejected_items(bytes), answer::retry_delay(bytes));
+    let (rejected, delay) = (response::rejected_items(bytes), response::retry_delay(bytes));
     // Groups end decoding here; protobuf deprecated them long ago.
     if may_have_groups(bytes, 0) {
         return;
@@ -57,7 +57,7 @@ fn official_delay(status: &Status) -> Option<std::time::Duration> {
         status.details.iter().find(|any| any.type_url == "type.googleapis.com/google.rpc.RetryInfo")?;
     // The library decodes it leniently, so a malformed one has no reference value.
     let Ok(info) = RetryInfo::decode(&info.value[..]) else {
-        return answer::retry_delay(&status.encode_to_vec());
+        return response::retry_delay(&status.encode_to_vec());
     };
     let delay = info.retry_delay?;
     let nanoseconds = u32::try_from(delay.nanos).ok().filter(|nanoseconds| *nanoseconds < 1_000_000_000)?;
