@@ -1,6 +1,6 @@
-//! Loads a console as two busy processes do, and prints its resident memory: 48 hours of metrics at once, then
-//! an hour of metrics, 200 lines and 1,000 spans a second. At the end it prints how long the dashboards of a day
-//! take.
+//! Loads a console as two busy processes of 3,000 series each do, and prints its resident memory: 48 hours of
+//! metrics at once, then an hour of metrics, 200 lines and 1,000 spans a second. At the end it prints how long the
+//! dashboards of a day take.
 //!
 //! ```sh
 //! cargo run --release -p console --example load -- [SPEED]
@@ -21,8 +21,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, bail};
 use clap::Parser;
 use console::{ConsoleArguments, Settings};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::metrics::v1::Metric;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
@@ -39,6 +42,8 @@ mod queries;
 
 /// Most series per metric. The labels that queries name do not allow for more than about 500 series of a process.
 const SERIES: usize = 52;
+/// Number of further series for each of these. They do not change, as most of a process.
+const QUIET: usize = 5;
 /// Interval between two exports of metrics, in milliseconds.
 const EXPORT: i64 = 15 * SECOND;
 const HOURS_BEFORE: i64 = 48;
@@ -90,8 +95,9 @@ struct Arguments {
 
 fn load(address: &str, log: &Path, process: u32, speed: u32) -> anyhow::Result<()> {
     let mut receiver = Receiver::connect(address)?;
-    let mut processes = [process_of("api-1", "api", SERIES), process_of("worker-1", "worker", SERIES)];
-    let series: Vec<usize> = processes.iter().map(|process| process.series.len()).collect();
+    let mut processes = [Exporter::new("api-1", "api"), Exporter::new("worker-1", "worker")];
+    let series: Vec<usize> =
+        processes.iter().map(|exporter| exporter.process.series.len() * (1 + QUIET)).collect();
     println!("series of each process: {series:?}");
 
     let started = Instant::now();
@@ -169,6 +175,63 @@ fn unix_milliseconds() -> anyhow::Result<i64> {
     Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
 }
 
+/// A process with series that change and others that do not.
+struct Exporter {
+    process: Process,
+    quiet: Vec<Metric>,
+}
+
+impl Exporter {
+    fn new(instance: &'static str, job: &'static str) -> Self {
+        let metrics = metrics(process_of(instance, job, SERIES).collect(0, 0));
+        let mut quiet = Vec::new();
+        for copy in 1..=QUIET {
+            for mut metric in metrics.clone() {
+                each_point(&mut metric, |_, attributes| {
+                    attributes.push(attribute("copy", &copy.to_string()))
+                });
+                quiet.push(metric);
+            }
+        }
+        Self { process: process_of(instance, job, SERIES), quiet }
+    }
+
+    /// Returns the encoded collection of a time.
+    fn collection(&mut self, at: i64) -> Vec<u8> {
+        let mut request = self.process.collect(at, at).unwrap_or_default();
+        for metric in &mut self.quiet {
+            each_point(metric, |time, _| *time = at.cast_unsigned() * 1_000_000);
+        }
+        if let Some(scope) = request.resource_metrics.iter_mut().flat_map(|r| &mut r.scope_metrics).next() {
+            scope.metrics.extend_from_slice(&self.quiet);
+        }
+        request.encode_to_vec()
+    }
+}
+
+fn metrics(request: Option<ExportMetricsServiceRequest>) -> Vec<Metric> {
+    let resources = request.unwrap_or_default().resource_metrics;
+    resources.into_iter().flat_map(|r| r.scope_metrics).flat_map(|scope| scope.metrics).collect()
+}
+
+/// Calls `change` with time and attributes of each point.
+fn each_point(metric: &mut Metric, mut change: impl FnMut(&mut u64, &mut Vec<KeyValue>)) {
+    let numbers = match &mut metric.data {
+        Some(Data::Gauge(gauge)) => &mut gauge.data_points,
+        Some(Data::Sum(sum)) => &mut sum.data_points,
+        Some(Data::ExponentialHistogram(histogram)) => {
+            for point in &mut histogram.data_points {
+                change(&mut point.time_unix_nano, &mut point.attributes);
+            }
+            return;
+        }
+        _ => return,
+    };
+    for point in numbers {
+        change(&mut point.time_unix_nano, &mut point.attributes);
+    }
+}
+
 /// A connection to the console's receiver.
 struct Receiver {
     address: String,
@@ -181,11 +244,9 @@ impl Receiver {
         Ok(Self { address: address.to_owned(), stream: BufReader::new(stream) })
     }
 
-    fn send_metrics(&mut self, processes: &mut [Process], at: i64) -> anyhow::Result<()> {
+    fn send_metrics(&mut self, processes: &mut [Exporter], at: i64) -> anyhow::Result<()> {
         for process in processes {
-            if let Some(request) = process.collect(at, at) {
-                self.send("/v1/metrics", &request.encode_to_vec())?;
-            }
+            self.send("/v1/metrics", &process.collection(at))?;
         }
         Ok(())
     }

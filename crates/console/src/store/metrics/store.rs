@@ -121,7 +121,7 @@ impl MetricStore {
             self.registry.touch(*series, index, tick.at);
         }
         if let Some(files) = &mut self.files {
-            files.add_collection(clock, &self.registry, tick.at, &mut accepted);
+            files.add_collection(clock, &self.registry, tick.at, &mut accepted, self.now);
         }
     }
 

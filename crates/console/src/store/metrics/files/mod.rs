@@ -27,6 +27,9 @@ const JOURNAL_BYTES: u64 = 1 << 20;
 /// Age at which a new journal is started, in milliseconds.
 const JOURNAL_MS: i64 = 10 * 60 * 1000;
 
+/// Number of buffered bytes of a journal that are written at once, however often samples arrive.
+const MOST_BUFFERED: usize = 1 << 20;
+
 /// Size at which a new file of blocks is started, in bytes.
 const ARCHIVE_BYTES: u64 = 4 << 20;
 
@@ -117,20 +120,27 @@ impl Files {
         [&self.journal, &self.recent, &self.long].map(Writer::memory).iter().sum()
     }
 
-    /// Adds samples to the journal, which [`flush`](Self::flush) writes.
+    /// Adds samples to the journal, which [`flush`](Self::flush) writes, or this method if there are many.
     pub(super) fn add_collection(
         &mut self,
         clock: &Clock,
         registry: &Registry,
         at: i64,
         samples: &mut [(SeriesId, u32, &Value)],
+        now: i64,
     ) {
         samples.sort_by_key(|(_, slot, _)| *slot);
         let samples = samples.iter().map(|(_, slot, value)| (*slot, *value));
         let Writer { pending, written, newest, .. } = &mut self.journal;
+        let before = pending.len();
         written.collection(pending, clock, registry, at, samples);
+        // While the disk fails, the next attempt follows after as many bytes again.
+        let is_much = pending.len() / MOST_BUFFERED > before / MOST_BUFFERED;
         let newest = newest.entry(clock.origin.clone()).or_insert(at);
         *newest = at.max(*newest);
+        if is_much && let Err(error) = self.journal.flush(now) {
+            self.report(not_written(&error));
+        }
     }
 
     /// Writes all data that is not on disk yet, and removes files that are no longer needed.
@@ -142,7 +152,7 @@ impl Files {
         now: i64,
     ) {
         if let Err(error) = self.write(clocks, registry, now) {
-            self.report(format!("Metrics could not be written to disk: {error}."));
+            self.report(not_written(&error));
         }
         if let Err(error) = self.remove_old(clocks, limits, now) {
             self.report(format!("Old metrics could not be removed from disk: {error}."));
@@ -230,4 +240,8 @@ fn save(writer: &mut Writer, clock: &Clock, registry: &Registry, resolution: Res
         *newest = block.last().max(*newest);
     }
     any
+}
+
+fn not_written(error: &io::Error) -> String {
+    format!("Metrics could not be written to disk: {error}.")
 }

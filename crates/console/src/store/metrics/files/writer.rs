@@ -80,7 +80,8 @@ impl Writer {
         }
         let written = self.try_flush(now);
         match &written {
-            Ok(()) => self.pending.clear(),
+            // Its capacity is that of the busiest time.
+            Ok(()) => self.pending = Vec::new(),
             Err(_) if self.pending.len() > MOST_PENDING => self.abandon(),
             Err(_) => {}
         }

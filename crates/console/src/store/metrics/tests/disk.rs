@@ -49,6 +49,26 @@ fn a_restart_loses_nothing_that_was_flushed() {
 }
 
 #[test]
+fn samples_that_arrive_at_once_are_written_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path(), NOW);
+    // Random bits, which no column can shorten.
+    let number = |at: i64| f64::from_bits((at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2);
+    for at in 0..400_000 {
+        store.append(&process(), NOW + at, [sample("gauge", "a", number(at))]);
+    }
+    let memory = store.files.as_ref().unwrap().memory();
+    assert!(memory < 4 << 20, "{memory}");
+    assert!(store.usage().disk > 1 << 20, "{}", store.usage().disk);
+    flush(&mut store, NOW + HOUR);
+    let expected = numbers(&store, "gauge");
+    drop(store);
+    let store = open(directory.path(), NOW + HOUR);
+    assert_eq!(numbers(&store, "gauge"), expected);
+    assert_eq!(store.usage().problems, Vec::<String>::new());
+}
+
+#[test]
 fn rolled_up_samples_survive_restarts_and_old_files_are_removed() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = open(directory.path(), NOW);
