@@ -75,6 +75,8 @@ pub struct Layout {
     pub assets: Assets,
     /// Links to the pages.
     pub navigation: Vec<Anchor>,
+    /// Parameters that the form for a request id keeps.
+    pub shared: Vec<(String, String)>,
     /// Links to the ranges; empty if the page has no range.
     pub ranges: Vec<Anchor>,
     pub range_text: String,
@@ -114,6 +116,7 @@ impl Layout {
             description: String::new(),
             assets: Assets::current(),
             navigation: navigation.collect(),
+            shared: view.shared().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             ranges: Vec::new(),
             range_text: String::new(),
             fields: None,

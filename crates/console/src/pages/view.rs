@@ -66,10 +66,15 @@ impl View {
     /// Returns the address of another page with the same range, environment, processes and route, and with
     /// more parameters.
     pub fn link(&self, path: &str, more: &[(&str, &str)]) -> String {
-        const SHARED: [&str; 7] = ["range", "from", "until", "environment", "instance", "route", "refresh"];
-        let kept = self.parameters.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let kept = kept.filter(|(key, _)| SHARED.contains(key) && more.iter().all(|(name, _)| name != key));
+        let kept = self.shared().filter(|(key, _)| more.iter().all(|(name, _)| name != key));
         address(path, kept.chain(more.iter().copied()))
+    }
+
+    /// Returns the parameters that other pages have too.
+    pub fn shared(&self) -> impl Iterator<Item = (&str, &str)> {
+        const SHARED: [&str; 7] = ["range", "from", "until", "environment", "instance", "route", "refresh"];
+        let parameters = self.parameters.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        parameters.filter(|(key, _)| SHARED.contains(key))
     }
 
     /// Like [`link`](Self::link), with the parameters of a query.

@@ -81,6 +81,13 @@ async fn a_request_tells_what_happened_and_to_whom() {
     shows(&console, &format!("/requests/{UNKNOWN}").replace("6bf", "7bf"), &texts).await;
     let (status, location) = open(&console, &format!("/requests?id=%20{}", REQUEST.to_uppercase())).await;
     assert_eq!((status, location), (StatusCode::SEE_OTHER, format!("/requests/{REQUEST}")));
+    let form = [
+        "<form class=\"find\" method=\"get\" action=\"/requests\"",
+        "<input type=\"hidden\" name=\"range\" value=\"6h\">",
+    ];
+    shows(&console, "/alerts?range=6h", &form).await;
+    let (status, location) = open(&console, &format!("/requests?id={REQUEST}&range=6h")).await;
+    assert_eq!((status, location), (StatusCode::SEE_OTHER, format!("/requests/{REQUEST}?range=6h")));
 }
 
 #[tokio::test]
