@@ -120,6 +120,9 @@ impl<S: MetricSource> Engine<'_, S> {
 
     /// Calls `visit` with each series of the result.
     fn each_row(&mut self, expression: &Expression, detailed: bool, visit: Visit<'_>) -> Result<(), Refusal> {
+        if self.steps > 1 && is_at_end(expression) {
+            return self.once(expression, detailed, visit);
+        }
         match expression {
             Expression::Constant(number) => {
                 visit(Row { labels: Labels::default(), values: Values::Numbers(vec![*number; self.steps]) })
@@ -166,6 +169,17 @@ impl<S: MetricSource> Engine<'_, S> {
                 Value::Scalar(_) => Err(Refusal::NotSeries),
             },
         }
+    }
+
+    /// Evaluates an expression that has the same value at all steps.
+    fn once(&mut self, expression: &Expression, detailed: bool, visit: Visit<'_>) -> Result<(), Refusal> {
+        let steps = self.steps;
+        let mut engine = Engine { steps: 1, ..*self };
+        engine.each_row(expression, detailed, &mut |row| {
+            visit(Row { labels: row.labels, values: row.values.repeated(steps) })
+        })?;
+        self.left = engine.left;
+        Ok(())
     }
 
     fn windows(&self, selection: &Selection, length: i64) -> Windows {
@@ -236,6 +250,9 @@ impl<S: MetricSource> Engine<'_, S> {
         detailed: bool,
     ) -> Result<Values, Refusal> {
         let per_second = function == RangeFunction::Rate;
+        let windows = &windows.normalized();
+        // Buckets of one window are small, and other panels may need them.
+        let detailed = detailed || (windows.steps == 1 && self.context.shared.is_some());
         let key = IncreaseKey { series, windows: *windows, per_second, detailed };
         if let Some(known) = self.context.shared.and_then(|shared| shared.increases(key)) {
             return Ok(known);
@@ -308,6 +325,17 @@ impl<S: MetricSource> Engine<'_, S> {
         }
         Ok(())
     }
+}
+
+/// Returns whether an expression reads samples, and only those at the end of the range.
+fn is_at_end(expression: &Expression) -> bool {
+    let (mut reads, mut varies) = (false, false);
+    expression.for_each_selection(&mut |selection| {
+        reads = true;
+        varies |= !selection.at_end;
+    });
+    expression.for_each(&mut |part| varies |= matches!(part, Expression::Time));
+    reads && !varies
 }
 
 fn sum_key(expression: &Expression, context: &Context<'_>) -> SumKey {

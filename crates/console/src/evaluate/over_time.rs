@@ -35,11 +35,7 @@ pub(super) fn numbers(function: RangeFunction, points: &[Number], windows: &Wind
             }
             RangeFunction::Absent => 1.0,
             RangeFunction::Predict(_) if samples.len() < 2 => return,
-            RangeFunction::Predict(ahead) => {
-                // A window at the end of the range is evaluated once, for the first step.
-                let at = windows.range.at(if windows.at_end { 0 } else { step });
-                predict(samples, at, ahead)
-            }
+            RangeFunction::Predict(ahead) => predict(samples, windows.range.at(step), ahead),
             RangeFunction::Rate | RangeFunction::Increase => return,
         };
     });

@@ -41,6 +41,14 @@ impl Values {
         }
     }
 
+    /// Returns the first value for each of this number of steps.
+    pub(super) fn repeated(&self, steps: usize) -> Self {
+        match self {
+            Self::Numbers(numbers) => Self::Numbers(vec![numbers[0]; steps]),
+            Self::Histograms(histograms) => Self::Histograms(vec![histograms[0].clone(); steps]),
+        }
+    }
+
     /// Removes the values of all steps for which `keep` is false.
     pub(super) fn retain(&mut self, keep: impl Fn(usize) -> bool) {
         match self {

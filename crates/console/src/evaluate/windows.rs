@@ -42,6 +42,15 @@ impl Windows {
         Window { after: until.saturating_sub(self.length), until }
     }
 
+    /// Returns the same windows, in the same form however one at the end of a range was described.
+    pub(super) fn normalized(self) -> Self {
+        if self.at_end && self.steps == 1 {
+            Self { range: Range::instant(self.range.end), at_end: false, ..self }
+        } else {
+            self
+        }
+    }
+
     /// Returns the range that covers all windows.
     pub(super) fn whole(&self) -> Window {
         Window { after: self.window(0).after, until: self.window(self.steps - 1).until }

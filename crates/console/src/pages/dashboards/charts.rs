@@ -10,7 +10,7 @@ use super::exemplars::dots;
 use super::logs::line_rates;
 use super::nothing;
 use super::points::Points;
-use super::screen::{Screen, with_labels};
+use super::screen::{Density, Screen, with_labels};
 use crate::chart::{
     ColorClass, Heatmap, Limits, Palette, Series, State, TimeChart, Timeline, Times, UNKNOWN, optional_text,
     value_text,
@@ -47,8 +47,8 @@ type Named = Vec<(String, Vec<Option<f64>>)>;
 
 /// Draws lines, areas or bars.
 pub(crate) fn time_series(panel: &Panel, chart: &Chart, screen: &Screen<'_>, size: Size) -> Body {
-    let is_bars = chart.style() == ChartStyle::StackedBars;
-    let times = screen.times(panel, is_bars, size.columns);
+    let density = if chart.style() == ChartStyle::StackedBars { Density::Bars } else { Density::Points };
+    let times = screen.times(panel, density, size.columns);
     let mut named = match named_series(panel, screen, times) {
         Ok(named) => named,
         Err(refusal) => return Body::Nothing(refusal.to_string()),
@@ -130,7 +130,7 @@ fn named_series(panel: &Panel, screen: &Screen<'_>, times: Times) -> Result<Name
     for target in panel.targets() {
         match target.narrowed(screen.choices) {
             Query::Series { expression, legend, .. } => {
-                for series in screen.over_time(&expression, times)? {
+                for series in screen.over_time(panel, &expression, times)? {
                     let name = with_labels(&legend, &series.labels);
                     let name = if name.is_empty() { panel.title().to_owned() } else { name };
                     if let ResultValues::Numbers(values) = series.values {
@@ -210,7 +210,7 @@ fn shade_of(color: Color, index: usize) -> ColorClass {
 
 /// Draws states over time.
 pub(crate) fn state_timeline(panel: &Panel, screen: &Screen<'_>, size: Size) -> Body {
-    let times = screen.times(panel, false, size.columns / 2);
+    let times = screen.times(panel, Density::States, size.columns);
     let named = match named_series(panel, screen, times) {
         Ok(named) => named,
         Err(refusal) => return Body::Nothing(refusal.to_string()),
@@ -268,11 +268,11 @@ fn distribution_points(map: &Heatmap) -> Points {
 
 /// Draws a heat map.
 pub(crate) fn heatmap(panel: &Panel, screen: &Screen<'_>, size: Size) -> Body {
-    let times = screen.times(panel, false, size.columns / 3);
+    let times = screen.times(panel, Density::Cells, size.columns);
     let mut series: Vec<Vec<Option<Arc<Histogram>>>> = Vec::new();
     for target in panel.targets() {
         let Query::Series { expression, .. } = target.narrowed(screen.choices) else { continue };
-        match screen.over_time(&expression, times) {
+        match screen.over_time(panel, &expression, times) {
             Ok(results) => series.extend(results.into_iter().filter_map(|result| match result.values {
                 ResultValues::Histograms(histograms) => Some(histograms),
                 ResultValues::Numbers(_) => None,

@@ -8,7 +8,7 @@ use super::body::Body;
 use super::display::Display;
 use super::logs::line_counts;
 use super::nothing;
-use super::screen::{Screen, with_labels};
+use super::screen::{Density, Screen, with_labels};
 use super::translate::address;
 use crate::chart::{escape, spark_line};
 use crate::evaluate::{Refusal, ResultValues};
@@ -139,8 +139,8 @@ fn numbers(panel: &Panel, screen: &Screen<'_>) -> Result<Vec<Number>, Refusal> {
                 }
             }
             Query::Series { expression, legend, instant: false, .. } => {
-                let times = screen.times(panel, false, panel.columns());
-                for series in screen.over_time(&expression, times)? {
+                let times = screen.times(panel, Density::Points, panel.columns());
+                for series in screen.over_time(panel, &expression, times)? {
                     let ResultValues::Numbers(history) = series.values else { continue };
                     let value = history.iter().rev().find_map(|value| value.filter(|value| !value.is_nan()));
                     let name = named(panel, &legend, &series.labels);

@@ -19,16 +19,41 @@ use crate::store::metrics::{Exemplar, Labels, MetricStore, Usage};
 
 /// Interval at which processes export their metrics.
 const RESOLUTION: Duration = Duration::from_secs(15);
-/// Points of a chart per column of width, of which there are 24.
-const POINTS_OF_COLUMN: i64 = 24;
-/// Bars of a chart per column of width, of which there are 24.
-const BARS_OF_COLUMN: i64 = 6;
+/// Charts up to half of the page's width have as many points as one of half the width, so that they share
+/// intermediate results. In columns, of which a page has 24.
+const HALF: u8 = 12;
+const WHOLE: u8 = 24;
 /// Maximum number of marks in a chart. More of them would hide the data.
 const MARKS: usize = 24;
 /// Shortest range of a chart in milliseconds.
 const SHORTEST: i64 = 5 * 60_000;
 /// Maximum number of points of the queries for marks.
 const MARK_POINTS: i64 = 5000;
+
+/// How close in time the values of a chart are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Density {
+    /// Points of a line.
+    Points,
+    /// States of a timeline.
+    States,
+    /// Columns of a heat map.
+    Cells,
+    /// Bars.
+    Bars,
+}
+
+impl Density {
+    /// Returns the number of values for each of the page's 24 columns.
+    fn of_column(self) -> i64 {
+        match self {
+            Self::Points => 24,
+            Self::States => 12,
+            Self::Cells => 8,
+            Self::Bars => 6,
+        }
+    }
+}
 
 /// A page with panels.
 pub(crate) struct Screen<'a> {
@@ -98,33 +123,49 @@ impl<'a> Screen<'a> {
         TimeRange { from: self.range.until - length, until: self.range.until, name: None }
     }
 
-    /// Returns the times of a panel's points.
-    pub(crate) fn times(&self, panel: &Panel, is_bars: bool, columns: u8) -> Times {
+    /// Returns the times of the values of a panel with this width.
+    pub(crate) fn times(&self, panel: &Panel, density: Density, columns: u8) -> Times {
         let mut range = self.range_of(panel);
         if let Some(oldest) = self.oldest {
             // Charts start with the first data: an earlier start would be empty and leave too few points for
             // the rest.
             range.from = range.from.max(oldest.min(range.until - SHORTEST));
         }
-        let of_column = if is_bars { BARS_OF_COLUMN } else { POINTS_OF_COLUMN };
+        let columns = if columns <= HALF { HALF } else { WHOLE };
         let least = panel.least_interval().map_or(0, |period| period.duration().as_millis());
         let least = i64::try_from(least).unwrap_or(0);
-        let step = point_distance(range.length(), i64::from(columns) * of_column).max(least).max(1000);
+        let step =
+            point_distance(range.length(), i64::from(columns) * density.of_column()).max(least).max(1000);
         // Round times, so that points stay the same when the page refreshes.
         let start = range.from.div_euclid(step) * step + step;
         let end = (range.until.div_euclid(step) * step).max(start + step);
         Times { start, end, step }
     }
 
-    /// Evaluates a query at each point.
+    /// Evaluates a query of a panel at each time.
     pub(crate) fn over_time(
         &self,
+        panel: &Panel,
         expression: &Expression,
         times: Times,
     ) -> Result<Vec<ResultSeries>, Refusal> {
+        self.evaluate(expression, times, self.range_of(panel))
+    }
+
+    fn evaluate(
+        &self,
+        expression: &Expression,
+        times: Times,
+        whole: TimeRange,
+    ) -> Result<Vec<ResultSeries>, Refusal> {
         let variables = |name: &str| self.variable(name);
-        let range = Range { start: times.start, end: times.end, step: times.step };
-        let context = Context { shared: Some(&self.shared), ..Context::panel(range, RESOLUTION, &variables) };
+        // Its end is that of queries at one time, which share the results.
+        let range = Range { start: times.start, end: times.end.max(whole.until), step: times.step };
+        let context = Context {
+            whole_range: duration(whole),
+            shared: Some(&self.shared),
+            ..Context::panel(range, RESOLUTION, &variables)
+        };
         evaluate(&*self.metrics, expression, &context)
     }
 
@@ -145,7 +186,7 @@ impl<'a> Screen<'a> {
     ) -> Result<Vec<(Labels, f64)>, Refusal> {
         let range = self.range_of(panel);
         let variables = |name: &str| self.variable(name);
-        let whole = Duration::from_millis(u64::try_from(range.length()).unwrap_or(0));
+        let whole = duration(range);
         let context = Context {
             range: Range::instant(range.until),
             whole_range: whole,
@@ -179,7 +220,7 @@ impl<'a> Screen<'a> {
         let mut found = Vec::new();
         // Marks of alerts would hide the data here; the page Alerts has them.
         for mark in marks(self.choices).into_iter().filter(|mark| mark.name != "Alerts") {
-            let results = self.over_time(&mark.expression, times).unwrap_or_default();
+            let results = self.evaluate(&mark.expression, times, self.range).unwrap_or_default();
             for series in results {
                 let ResultValues::Numbers(values) = &series.values else { continue };
                 let begins =
@@ -196,6 +237,10 @@ impl<'a> Screen<'a> {
         let surplus = found.len().saturating_sub(MARKS);
         found.split_off(surplus)
     }
+}
+
+fn duration(range: TimeRange) -> Duration {
+    Duration::from_millis(u64::try_from(range.length()).unwrap_or(0))
 }
 
 /// Escapes special characters of regular expressions.

@@ -4,7 +4,6 @@
 //! numbers at the edges of windows, and the ticks at which its count fell.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::block::Block;
@@ -128,14 +127,30 @@ struct Reader<'w> {
     wanted: Vec<usize>,
     /// The decoded samples.
     found: Vec<(usize, Histogram)>,
-    /// The samples at the start of windows, without buckets.
-    firsts: Vec<Histogram>,
-    /// Counts of buckets at the start of windows that began in an earlier stretch, by the position of the window.
+    /// The samples at the start of windows.
+    firsts: Vec<Totals>,
+    /// Counts at the start of windows that began in an earlier stretch and have not ended, by bucket and window.
     /// Those that are missing are zero.
-    carried: BTreeMap<i32, Vec<(usize, f64)>>,
+    carried: Vec<Carried>,
     changes: Vec<WindowChange>,
     /// Positions of samples of which a count is smaller than before, in any order.
     fell: Vec<usize>,
+}
+
+/// A sample without its buckets.
+#[derive(Clone, Copy, Default)]
+struct Totals {
+    count: f64,
+    sum: f64,
+    zero_count: f64,
+}
+
+/// Count of a bucket at the start of a window.
+#[derive(Clone, Copy)]
+struct Carried {
+    bucket: i32,
+    window: usize,
+    count: f64,
 }
 
 /// The windows that begin or end within a stretch.
@@ -154,8 +169,8 @@ impl<'w> Reader<'w> {
             detailed,
             wanted: Vec::new(),
             found: Vec::new(),
-            firsts: vec![Histogram::default(); windows.len()],
-            carried: BTreeMap::new(),
+            firsts: vec![Totals::default(); windows.len()],
+            carried: Vec::new(),
             changes: vec![WindowChange::default(); windows.len()],
             fell: Vec::new(),
         }
@@ -180,83 +195,101 @@ impl<'w> Reader<'w> {
 
         let read_ticks: Vec<u32> = read.iter().map(|position| ticks[position - start]).collect();
         let fell = |fell: &mut Vec<usize>, tick| fell.extend(ticks.binary_search(&tick).map(|at| start + at));
-        let mut totals = vec![Histogram::default(); read.len()];
-        let mut whole: Vec<Vec<(i32, f64)>> = vec![Vec::new(); wanted_places.len()];
-        let mut values = vec![0.0; read.len()];
-        read_at(columns.sum, &read_ticks, &mut values, |_| {});
-        totals.iter_mut().zip(&values).for_each(|(total, sum)| total.sum = *sum);
-        read_at(columns.zero_count, &read_ticks, &mut values, |tick| fell(&mut self.fell, tick));
-        totals.iter_mut().zip(&values).for_each(|(total, count)| total.zero_count = *count);
-        for (index, column) in &columns.buckets {
+        let numbers = || vec![0.0; read.len()];
+        let (mut sums, mut zero_counts, mut explicit, mut values) =
+            (numbers(), numbers(), numbers(), numbers());
+        read_at(columns.sum, &read_ticks, &mut sums, |_| {});
+        read_at(columns.zero_count, &read_ticks, &mut zero_counts, |tick| fell(&mut self.fell, tick));
+        read_at(columns.count, &read_ticks, &mut explicit, |_| {});
+        let mut counts = numbers();
+        let mut whole = vec![Vec::with_capacity(columns.buckets.len()); wanted_places.len()];
+        let mut carried = std::mem::take(&mut self.carried).into_iter().peekable();
+        for (bucket, column) in &columns.buckets {
             let varies = read_at(column, &read_ticks, &mut values, |tick| fell(&mut self.fell, tick));
-            totals.iter_mut().zip(&values).for_each(|(total, count)| total.count += count);
+            counts.iter_mut().zip(&values).for_each(|(total, count)| *total += count);
             for (buckets, place) in whole.iter_mut().zip(&wanted_places) {
                 if values[*place] != 0.0 {
-                    buckets.push((*index, values[*place]));
+                    buckets.push((*bucket, values[*place]));
                 }
             }
             if self.detailed {
-                self.add_bucket(*index, &values, varies, &here);
+                while let Some(without_column) = carried.next_if(|earlier| earlier.bucket < *bucket) {
+                    self.pass(without_column, &here);
+                }
+                let of_bucket = || carried.next_if(|earlier| earlier.bucket == *bucket);
+                self.add_bucket(*bucket, &values, varies, &here, of_bucket);
             }
         }
-        read_at(columns.count, &read_ticks, &mut values, |_| {});
-        for (total, explicit) in totals.iter_mut().zip(&values) {
-            total.count = total_count(*explicit, total.zero_count + total.count);
-        }
+        carried.for_each(|without_column| self.pass(without_column, &here));
 
-        let whole = wanted_places.iter().zip(whole);
-        let whole = whole.map(|(place, buckets)| Histogram { buckets, ..totals[*place] });
-        self.found.extend(self.wanted[wanted].iter().copied().zip(whole));
+        let totals = |place: usize| Totals {
+            count: total_count(explicit[place], zero_counts[place] + counts[place]),
+            sum: sums[place],
+            zero_count: zero_counts[place],
+        };
+        for ((position, place), buckets) in self.wanted[wanted].iter().zip(wanted_places).zip(whole) {
+            let Totals { count, sum, zero_count } = totals(place);
+            self.found.push((*position, Histogram { count, sum, zero_count, buckets }));
+        }
         for (window, place) in here.begin.clone().zip(&here.first_places) {
-            self.firsts[window] = totals[*place].clone();
+            self.firsts[window] = totals(*place);
         }
         for (window, place) in here.end.clone().zip(&here.last_places) {
-            let (first, last) = (&self.firsts[window], &totals[*place]);
+            let (first, last) = (self.firsts[window], totals(*place));
             let WindowChange { first_count, change } = &mut self.changes[window];
             *first_count = first.count;
             change.count = last.count - first.count;
             change.sum = last.sum - first.sum;
             change.zero_count = last.zero_count - first.zero_count;
         }
-        self.leave(columns, &here);
     }
 
     /// Adds the changes of a bucket. `values` are its counts at the places of `here`; they are equal unless
-    /// `varies` is set.
-    fn add_bucket(&mut self, index: i32, values: &[f64], varies: bool, here: &Here) {
+    /// `varies` is set. `carried` returns its counts at the start of earlier windows, one after the other.
+    fn add_bucket(
+        &mut self,
+        bucket: i32,
+        values: &[f64],
+        varies: bool,
+        here: &Here,
+        mut carried: impl FnMut() -> Option<Carried>,
+    ) {
         let first = |window: usize| values[here.first_places[window - here.begin.start]];
         let last = |window: usize| values[here.last_places[window - here.end.start]];
+        let mut next = carried();
+        for window in here.ending() {
+            let before = next.filter(|earlier| earlier.window == window);
+            if before.is_some() {
+                next = carried();
+            }
+            push(
+                &mut self.changes,
+                window,
+                bucket,
+                last(window) - before.map_or(0.0, |earlier| earlier.count),
+            );
+        }
+        while let Some(lasting) = next {
+            self.carried.push(lasting);
+            next = carried();
+        }
         if varies {
             for window in here.begin.start.max(here.end.start)..here.begin.end.min(here.end.end) {
-                push(&mut self.changes, window, index, last(window) - first(window));
+                push(&mut self.changes, window, bucket, last(window) - first(window));
             }
         }
-        let carried = self.carried.get(&index).map_or(&[][..], Vec::as_slice);
-        for window in here.ending() {
-            push(&mut self.changes, window, index, last(window) - carried_to(carried, window));
-        }
-        let values = here.beginning().map(|window| (window, first(window)));
-        let mut values = values.filter(|(_, count)| *count != 0.0).peekable();
-        if values.peek().is_some() {
-            self.carried.entry(index).or_default().extend(values);
+        for window in here.beginning().filter(|window| first(*window) != 0.0) {
+            self.carried.push(Carried { bucket, window, count: first(window) });
         }
     }
 
-    /// Ends the windows that end here: buckets without a column are zero now.
-    fn leave(&mut self, columns: &Columns<'_>, here: &Here) {
-        if here.ending().is_empty() {
-            return;
+    /// Ends or keeps the window of a bucket that has no column here: it is zero now.
+    fn pass(&mut self, carried: Carried, here: &Here) {
+        if here.ending().contains(&carried.window) {
+            push(&mut self.changes, carried.window, carried.bucket, -carried.count);
+        } else {
+            self.carried.push(carried);
         }
-        for (index, carried) in &mut self.carried {
-            if columns.buckets.binary_search_by_key(index, |(index, _)| *index).is_err() {
-                for window in here.ending() {
-                    push(&mut self.changes, window, *index, -carried_to(carried, window));
-                    self.changes[window].change.buckets.sort_unstable_by_key(|(index, _)| *index);
-                }
-            }
-            carried.retain(|(window, _)| *window >= here.end.end);
-        }
-        self.carried.retain(|_, carried| !carried.is_empty());
     }
 }
 
@@ -272,18 +305,13 @@ impl Here {
     }
 }
 
-fn carried_to(carried: &[(usize, f64)], window: usize) -> f64 {
-    let found = carried.binary_search_by_key(&window, |(known, _)| *known);
-    found.map_or(0.0, |place| carried[place].1)
-}
-
-fn push(changes: &mut [WindowChange], window: usize, index: i32, change: f64) {
+fn push(changes: &mut [WindowChange], window: usize, bucket: i32, change: f64) {
     if change != 0.0 {
         let buckets = &mut changes[window].change.buckets;
         if buckets.capacity() == 0 {
             buckets.reserve(USUAL_BUCKETS);
         }
-        buckets.push((index, change));
+        buckets.push((bucket, change));
     }
 }
 

@@ -184,11 +184,50 @@ impl Iterator for Runs<'_> {
 }
 
 /// Sets `numbers` to those of a column at ascending ticks, and returns whether they differ. Calls `fell` with
-/// each tick whose number is smaller than the one before.
+/// each tick whose number is smaller than the one before, in any order and possibly twice.
 pub(super) fn read_at(bytes: &[u8], ticks: &[u32], numbers: &mut [f64], mut fell: impl FnMut(u32)) -> bool {
+    let integers = integers_at(bytes, ticks, numbers, &mut fell);
+    integers.unwrap_or_else(|| any_numbers_at(bytes, ticks, numbers, fell))
+}
+
+/// Does the same for a column of integers, several times faster. Returns `None` if another number follows.
+fn integers_at(bytes: &[u8], ticks: &[u32], numbers: &mut [f64], mut fell: impl FnMut(u32)) -> Option<bool> {
+    let mut tokens = Reader::new(bytes);
+    let (mut tick, mut integer, mut next) = (0_u32, 0_i64, 0);
+    let mut differ = false;
+    let mut wanted = ticks.first().copied();
+    while let Some(token) = tokens.get() {
+        match token & 3 {
+            RUN => {
+                let Ok(run) = u32::try_from(token >> 3) else { break };
+                tick = tick.saturating_add(run);
+            }
+            INTEGER => {
+                let change = unzigzag(token >> 2);
+                if change < 0 {
+                    fell(tick);
+                }
+                differ |= next > 0;
+                let Some(now) = integer.checked_add(change) else { break };
+                integer = now;
+                tick = tick.saturating_add(1);
+            }
+            _ => return None,
+        }
+        while wanted.is_some_and(|wanted| wanted < tick) {
+            numbers[next] = integer as f64;
+            next += 1;
+            wanted = ticks.get(next).copied();
+        }
+    }
+    numbers[next..].fill(integer as f64);
+    Some(differ)
+}
+
+fn any_numbers_at(bytes: &[u8], ticks: &[u32], numbers: &mut [f64], mut fell: impl FnMut(u32)) -> bool {
     let (mut tick, mut number, mut next) = (0_u32, 0.0, 0);
     let mut differ = false;
-    for run in Runs::new(bytes).filter(|run| run.ticks > 0) {
+    for run in Runs::new(bytes) {
         let now = run.number.unwrap_or(number);
         if now < number {
             fell(tick);
@@ -255,8 +294,41 @@ mod tests {
         }
 
         #[test]
+        fn numbers_at_ticks_are_those_of_the_column(
+            numbers in prop_oneof![
+                prop::collection::vec(prop::option::of((0..4_i32).prop_map(f64::from)), 1..60),
+                prop::collection::vec(number(), 1..60).prop_filter("no marks", |numbers| {
+                    numbers.iter().flatten().all(|number| !number.is_nan())
+                }),
+            ],
+            chosen in prop::collection::btree_set(0..60_u32, 0..10),
+        ) {
+            let bytes = packed(&column(&numbers));
+            // A tick without a number has that of the tick before, and the first of them zero.
+            let mut filled = vec![0.0];
+            filled.extend(numbers.iter().scan(0.0, |last, number| {
+                *last = number.unwrap_or(*last);
+                Some(*last)
+            }));
+            let end = numbers.len();
+            let ticks: Vec<u32> = chosen.into_iter().collect();
+            let expected: Vec<f64> = ticks.iter().map(|tick| filled[end.min(*tick as usize + 1)]).collect();
+            let expected_falls: Vec<u32> =
+                (0..end).filter(|tick| filled[tick + 1] < filled[*tick]).map(|tick| tick as u32).collect();
+
+            let (mut found, mut falls) = (vec![0.0; ticks.len()], Vec::new());
+            let differ = read_at(&bytes, &ticks, &mut found, |tick| falls.push(tick));
+            falls.sort_unstable();
+            falls.dedup();
+            prop_assert_eq!(&found, &expected);
+            prop_assert_eq!(falls, expected_falls);
+            prop_assert!(differ || found.windows(2).all(|pair| pair[0] == pair[1]));
+        }
+
+        #[test]
         fn any_bytes_can_be_decoded(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             let _ = Runs::new(&bytes).take(100).count();
+            read_at(&bytes, &[1, 7], &mut [0.0; 2], |_| {});
         }
     }
 

@@ -52,7 +52,16 @@ impl<'a> Reader<'a> {
         Some(taken)
     }
 
+    #[inline]
     pub(super) fn get(&mut self) -> Option<u64> {
+        if let [byte @ ..0x80, rest @ ..] = self.bytes {
+            self.bytes = rest;
+            return Some(u64::from(*byte));
+        }
+        self.long()
+    }
+
+    fn long(&mut self) -> Option<u64> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
