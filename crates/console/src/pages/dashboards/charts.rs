@@ -210,7 +210,7 @@ fn shade_of(color: Color, index: usize) -> ColorClass {
 
 /// Draws states over time.
 pub(crate) fn state_timeline(panel: &Panel, screen: &Screen<'_>, size: Size) -> Body {
-    let times = screen.times(panel, Density::States, size.columns);
+    let times = screen.times(panel, Density::Points, size.columns);
     let named = match named_series(panel, screen, times) {
         Ok(named) => named,
         Err(refusal) => return Body::Nothing(refusal.to_string()),
@@ -268,7 +268,7 @@ fn distribution_points(map: &Heatmap) -> Points {
 
 /// Draws a heat map.
 pub(crate) fn heatmap(panel: &Panel, screen: &Screen<'_>, size: Size) -> Body {
-    let times = screen.times(panel, Density::Cells, size.columns);
+    let times = screen.times(panel, Density::Points, size.columns);
     let mut series: Vec<Vec<Option<Arc<Histogram>>>> = Vec::new();
     for target in panel.targets() {
         let Query::Series { expression, .. } = target.narrowed(screen.choices) else { continue };

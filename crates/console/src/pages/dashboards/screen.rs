@@ -33,12 +33,8 @@ const MARK_POINTS: i64 = 5000;
 /// How close in time the values of a chart are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Density {
-    /// Points of a line.
+    /// Points of a line, states of a timeline, or columns of a heat map.
     Points,
-    /// States of a timeline.
-    States,
-    /// Columns of a heat map.
-    Cells,
     /// Bars.
     Bars,
 }
@@ -47,9 +43,7 @@ impl Density {
     /// Returns the number of values for each of the page's 24 columns.
     fn of_column(self) -> i64 {
         match self {
-            Self::Points => 24,
-            Self::States => 12,
-            Self::Cells => 8,
+            Self::Points => 12,
             Self::Bars => 6,
         }
     }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::column::{Unpacked, histograms, unpack};
+use super::continuity::Continuity;
 use super::histograms::Columns;
 use super::varint::{Reader, put, put_bytes};
 use super::{Points, Value};
@@ -22,6 +23,7 @@ pub(super) struct Block {
     ends: Box<[u32]>,
     columns: Box<[u8]>,
     samples: u64,
+    continuity: Continuity,
 }
 
 impl Block {
@@ -35,7 +37,14 @@ impl Block {
             ends.push(bytes.len() as u32);
         }
         let ticks = times.iter().map(|at| (at - first).clamp(0, i64::from(u32::MAX)) as u32).collect();
-        Self { first, ticks, ends: ends.into(), columns: bytes.into(), samples }
+        Self {
+            first,
+            ticks,
+            ends: ends.into(),
+            columns: bytes.into(),
+            samples,
+            continuity: Continuity::default(),
+        }
     }
 
     /// Returns the block with its columns assigned to new slots.
@@ -57,7 +66,8 @@ impl Block {
     }
 
     pub(super) fn memory(&self) -> usize {
-        size_of::<Self>() + (self.ticks.len() + self.ends.len()) * size_of::<u32>() + self.columns.len()
+        let numbers = (self.ticks.len() + self.ends.len()) * size_of::<u32>();
+        size_of::<Self>() + numbers + self.columns.len() + self.continuity.memory()
     }
 
     /// Returns the number of ticks.
@@ -92,6 +102,17 @@ impl Block {
     /// Returns the columns of a slot's histograms; `None` if it has none.
     pub(super) fn histograms(&self, slot: usize) -> Option<Columns<'_>> {
         histograms(self.column(slot))
+    }
+
+    /// Returns whether the counter in a slot is known to go on without a reset since the sample of this time
+    /// before the block.
+    pub(super) fn continues(&self, slot: usize, before: i64) -> bool {
+        self.continuity.is_since(slot, before)
+    }
+
+    /// Remembers that the counter in a slot goes on without a reset since the sample of this time.
+    pub(super) fn set_continues(&self, slot: usize, before: i64) {
+        self.continuity.set(self.slots(), slot, before);
     }
 
     /// Returns the ticks in a range of time that excludes its start.
@@ -179,6 +200,7 @@ impl Block {
             ends: ends.into(),
             columns: columns.into(),
             samples,
+            continuity: Continuity::default(),
         })
     }
 }

@@ -1,15 +1,16 @@
-//! Reads how the histograms of a series change within windows, without decoding them all.
+//! Reads how the histograms of a series change within windows, without decoding them.
 //!
-//! A histogram has over a hundred buckets, each with a column of its own. Each column is walked once: it yields its
-//! numbers at the edges of windows, and the ticks at which its count fell.
+//! A histogram has over a hundred buckets, each with a column of its own. Each column is walked once: it yields the
+//! changes of its count, most of which belong to one window.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use super::block::Block;
 use super::histograms::{Columns, total_count};
-use super::numbers::{Runs, read_at};
-use super::{FindWindows, Histogram, WindowChange, WindowChanges, is_stale};
+use super::numbers::{Runs, each_change};
+use super::samples::added;
+use super::{FindWindows, Histogram, Points, WindowChange, WindowChanges, is_stale};
 
 /// Number of buckets for which a change has room at first.
 const USUAL_BUCKETS: usize = 32;
@@ -18,25 +19,6 @@ const USUAL_BUCKETS: usize = 32;
 pub(super) struct Part<'a> {
     pub(super) block: Cow<'a, Block>,
     pub(super) slot: usize,
-}
-
-/// The samples of a part within the range.
-struct Stretch<'a> {
-    columns: Columns<'a>,
-    /// Position of the first sample among those of all parts.
-    start: usize,
-    /// Tick of each sample.
-    ticks: Vec<u32>,
-}
-
-/// The samples of all parts.
-#[derive(Default)]
-struct Timeline<'a> {
-    times: Vec<i64>,
-    stretches: Vec<Stretch<'a>>,
-    /// Positions whose histograms must be compared with those before them to find resets: those before them
-    /// are in another block, or a mark is between them.
-    compared: Vec<usize>,
 }
 
 /// Reads the parts of a series, oldest first, in a range of time that excludes its start. See
@@ -48,93 +30,143 @@ pub(super) fn read(
     detailed: bool,
     windows: &FindWindows<'_>,
 ) -> WindowChanges {
-    let mut timeline = Timeline::default();
+    let (mut times, mut stretches) = (Vec::new(), Vec::new());
     for part in parts {
-        timeline.add(part, after, until);
+        stretches.extend(Stretch::new(part, after, until, &mut times));
     }
-    let Timeline { times, stretches, compared } = timeline;
     let windows = windows(&times);
     let mut reader = Reader::new(&windows, detailed);
-    reader.wanted = compared.iter().flat_map(|position| [position - 1, *position]).collect();
-    reader.wanted.dedup();
-    for stretch in &stretches {
-        reader.add(stretch);
+    for (position, stretch) in stretches.iter().enumerate() {
+        let goes_on = stretches.get(position + 1).is_none_or(Stretch::continues);
+        if stretch.continues() && goes_on && !reader.has_edges(stretch) {
+            reader.passed = true;
+        } else {
+            reader.add(stretch);
+        }
     }
-    let Reader { changes, mut fell, found, .. } = reader;
-
+    let Reader { mut changes, mut fell, .. } = reader;
+    for window in &mut changes {
+        window.change.buckets.retain(|(_, change)| *change != 0.0);
+    }
     fell.sort_unstable();
     fell.dedup();
-    fell.retain(|position| *position > 0 && compared.binary_search(position).is_err());
-    let of = |position| Some(&found[found.binary_search_by_key(&position, |(known, _)| *known).ok()?].1);
-    let is_reset = |position: &usize| {
-        of(*position).zip(of(position - 1)).is_some_and(|(now, before)| now.is_reset(before))
-    };
-    let between = compared.into_iter().filter(is_reset);
-    let mut resets: Vec<usize> = fell.into_iter().chain(between).collect();
-    resets.sort_unstable();
-    WindowChanges { times, changes, resets: before_resets(&stretches, &resets) }
+    let resets = before_resets(&stretches, &fell, after, until);
+    WindowChanges { times, changes, resets }
 }
 
 /// Returns positions with the histogram before each.
-fn before_resets(stretches: &[Stretch<'_>], resets: &[usize]) -> Vec<(usize, Histogram)> {
-    if resets.is_empty() {
-        return Vec::new();
-    }
-    let mut reader = Reader::new(&[], false);
-    reader.wanted = resets.iter().map(|position| position - 1).collect();
+fn before_resets(
+    stretches: &[Stretch<'_>],
+    resets: &[usize],
+    after: i64,
+    until: i64,
+) -> Vec<(usize, Histogram)> {
+    let mut found = Vec::new();
     for stretch in stretches {
-        reader.add(stretch);
+        let here = within(resets, |reset| reset - 1, &stretch.range());
+        if here.is_empty() {
+            continue;
+        }
+        let mut points = Points::Histograms(Vec::new());
+        stretch.part.block.read(stretch.part.slot, after, until, &mut points);
+        if let Points::Histograms(points) = points.without_marks() {
+            let before = |reset: &usize| Histogram::clone(&points[reset - 1 - stretch.start].1);
+            found.extend(resets[here].iter().map(|reset| (*reset, before(reset))));
+        }
     }
-    reader.found.into_iter().map(|(position, histogram)| (position + 1, histogram)).collect()
+    found
 }
 
-impl<'a> Timeline<'a> {
-    fn add(&mut self, part: &'a Part<'_>, after: i64, until: i64) {
-        let Some(columns) = part.block.histograms(part.slot) else { return };
+/// The samples of a part within the range; at least one.
+struct Stretch<'a> {
+    part: &'a Part<'a>,
+    columns: Columns<'a>,
+    /// Position of the first sample among those of all parts.
+    start: usize,
+    /// Time of the sample before, if there is one.
+    before: Option<i64>,
+    /// Set if the last sample of the part is within the range.
+    is_whole: bool,
+    /// The sums of the samples.
+    sums: Vec<f64>,
+    /// For each tick until the last sample, which of the samples is at it, or the next after it.
+    sample_at: Vec<usize>,
+}
+
+impl<'a> Stretch<'a> {
+    /// Adds the times of the samples to `times`. Marks are no samples.
+    fn new(part: &'a Part<'a>, after: i64, until: i64, times: &mut Vec<i64>) -> Option<Self> {
+        let columns = part.block.histograms(part.slot)?;
         let within = part.block.within(after, until);
-        let start = self.times.len();
-        self.times.reserve(within.len());
-        let compares_all = columns.has_explicit_counts();
-        let (mut tick, mut follows, mut ticks) = (0_usize, false, Vec::with_capacity(within.len()));
+        let (start, before) = (times.len(), times.last().copied());
+        let is_whole = within.end == part.block.len();
+        let (mut sums, mut sample_at) = (Vec::with_capacity(within.len()), Vec::with_capacity(within.end));
+        times.reserve(within.len());
+        let mut tick = 0_usize;
         for run in Runs::new(columns.sum) {
             let end = tick.saturating_add(run.ticks as usize);
             let covered = tick.max(within.start)..end.min(within.end);
             tick = end;
-            let Some(sum) = run.number else { continue };
-            if is_stale(sum) {
-                follows = false;
-                continue;
-            }
-            for tick in covered {
-                if (!follows || compares_all) && !self.times.is_empty() {
-                    self.compared.push(self.times.len());
+            if let Some(sum) = run.number.filter(|sum| !is_stale(*sum)) {
+                for tick in covered {
+                    sample_at.resize(tick + 1, sums.len());
+                    sums.push(sum);
+                    times.push(part.block.time(tick));
                 }
-                follows = true;
-                self.times.push(part.block.time(tick));
-                ticks.push(tick as u32);
             }
         }
-        self.stretches.push(Stretch { columns, start, ticks });
+        let stretch = Self { part, columns, start, before, is_whole, sums, sample_at };
+        (!stretch.sums.is_empty()).then_some(stretch)
     }
-}
 
-/// Reads the stretches of a series, oldest first.
-struct Reader<'w> {
-    /// Positions of the first and the last sample of each window. Both rise.
-    windows: &'w [(usize, usize)],
-    detailed: bool,
-    /// Positions of samples to decode as a whole, in ascending order.
-    wanted: Vec<usize>,
-    /// The decoded samples.
-    found: Vec<(usize, Histogram)>,
-    /// The samples at the start of windows.
-    firsts: Vec<Totals>,
-    /// Counts at the start of windows that began in an earlier stretch and have not ended, by bucket and window.
-    /// Those that are missing are zero.
-    carried: Vec<Carried>,
-    changes: Vec<WindowChange>,
-    /// Positions of samples of which a count is smaller than before, in any order.
-    fell: Vec<usize>,
+    /// Returns whether it is known that no count falls here, also from the sample before.
+    fn continues(&self) -> bool {
+        self.before.is_some_and(|before| self.part.block.continues(self.part.slot, before))
+    }
+
+    /// Returns the positions among the samples of all parts.
+    fn range(&self) -> Range<usize> {
+        self.start..self.start + self.sums.len()
+    }
+
+    /// Calls `visit` for the first sample, and for each other whose number may differ from that of the sample
+    /// before it, with the sample, its number and the change. Returns the last number. `before` is the number of
+    /// the sample before the first one, if there is one.
+    fn each_change(
+        &self,
+        column: &[u8],
+        mut before: Option<f64>,
+        mut visit: impl FnMut(usize, f64, f64),
+    ) -> f64 {
+        let (mut sample, mut number) = (0, 0.0);
+        let mut pass = |sample: usize, number: f64| {
+            visit(sample, number, number - before.unwrap_or(number));
+            before = Some(number);
+        };
+        each_change(column, |tick, next| {
+            let Some(at) = self.sample_at.get(tick as usize) else { return false };
+            if *at > sample {
+                pass(sample, number);
+                sample = *at;
+            }
+            number = next;
+            true
+        });
+        pass(sample, number);
+        number
+    }
+
+    /// Returns the number of each sample.
+    fn numbers(&self, column: &[u8]) -> Vec<f64> {
+        let mut numbers = Vec::with_capacity(self.sums.len());
+        let mut current = 0.0;
+        self.each_change(column, None, |sample, number, _| {
+            numbers.resize(sample, current);
+            current = number;
+        });
+        numbers.resize(self.sums.len(), current);
+        numbers
+    }
 }
 
 /// A sample without its buckets.
@@ -145,21 +177,28 @@ struct Totals {
     zero_count: f64,
 }
 
-/// Count of a bucket at the start of a window.
-#[derive(Clone, Copy)]
-struct Carried {
-    bucket: i32,
-    window: usize,
+/// The last sample of the stretches before.
+struct Before {
     count: f64,
+    zero_count: f64,
+    buckets: Vec<(i32, f64)>,
 }
 
-/// The windows that begin or end within a stretch.
-struct Here {
-    begin: Range<usize>,
-    end: Range<usize>,
-    /// For each window that begins or ends, the place of its sample among those that are read.
-    first_places: Vec<usize>,
-    last_places: Vec<usize>,
+/// Reads the stretches of a series, oldest first.
+struct Reader<'w> {
+    /// Positions of the first and the last sample of each window. Both rise.
+    windows: &'w [(usize, usize)],
+    detailed: bool,
+    before: Option<Before>,
+    /// Set if stretches were left out after `before`. No count falls in them.
+    passed: bool,
+    /// The samples at the start of windows.
+    firsts: Vec<Totals>,
+    changes: Vec<WindowChange>,
+    /// For each window, the number of its buckets with changes in earlier stretches.
+    joined: Vec<usize>,
+    /// Positions of samples of which a count is smaller than before, in any order.
+    fell: Vec<usize>,
 }
 
 impl<'w> Reader<'w> {
@@ -167,75 +206,123 @@ impl<'w> Reader<'w> {
         Self {
             windows,
             detailed,
-            wanted: Vec::new(),
-            found: Vec::new(),
+            before: None,
+            passed: false,
             firsts: vec![Totals::default(); windows.len()],
-            carried: Vec::new(),
             changes: vec![WindowChange::default(); windows.len()],
+            joined: vec![0; windows.len()],
             fell: Vec::new(),
         }
     }
 
     fn add(&mut self, stretch: &Stretch<'_>) {
-        let Stretch { columns, start, ticks } = stretch;
-        let positions = *start..start + ticks.len();
-        let begin = within(self.windows, |window| window.0, &positions);
-        let end = within(self.windows, |window| window.1, &positions);
-        let wanted = within(&self.wanted, |position| *position, &positions);
-        let mut read: Vec<usize> = self.windows[begin.clone()].iter().map(|window| window.0).collect();
-        read.extend(self.windows[end.clone()].iter().map(|window| window.1));
-        read.extend(&self.wanted[wanted.clone()]);
-        read.sort_unstable();
-        read.dedup();
-        let place = |position: usize| read.partition_point(|known| *known < position);
-        let first_places = self.windows[begin.clone()].iter().map(|window| place(window.0)).collect();
-        let last_places = self.windows[end.clone()].iter().map(|window| place(window.1)).collect();
-        let here = Here { begin, end, first_places, last_places };
-        let wanted_places: Vec<usize> = self.wanted[wanted.clone()].iter().map(|at| place(*at)).collect();
+        let (columns, start, known_falls) = (&stretch.columns, stretch.start, self.fell.len());
+        let open = self.open_windows(stretch);
+        let before = self.before.take();
+        let count_before = before.as_ref().map(|before| before.count);
+        let zero_before = before.as_ref().map(|before| before.zero_count);
+        let none_before = before.is_some().then_some(0.0);
 
-        let read_ticks: Vec<u32> = read.iter().map(|position| ticks[position - start]).collect();
-        let fell = |fell: &mut Vec<usize>, tick| fell.extend(ticks.binary_search(&tick).map(|at| start + at));
-        let numbers = || vec![0.0; read.len()];
-        let (mut sums, mut zero_counts, mut explicit, mut values) =
-            (numbers(), numbers(), numbers(), numbers());
-        read_at(columns.sum, &read_ticks, &mut sums, |_| {});
-        read_at(columns.zero_count, &read_ticks, &mut zero_counts, |tick| fell(&mut self.fell, tick));
-        read_at(columns.count, &read_ticks, &mut explicit, |_| {});
-        let mut counts = numbers();
-        let mut whole = vec![Vec::with_capacity(columns.buckets.len()); wanted_places.len()];
-        let mut carried = std::mem::take(&mut self.carried).into_iter().peekable();
-        for (bucket, column) in &columns.buckets {
-            let varies = read_at(column, &read_ticks, &mut values, |tick| fell(&mut self.fell, tick));
-            counts.iter_mut().zip(&values).for_each(|(total, count)| *total += count);
-            for (buckets, place) in whole.iter_mut().zip(&wanted_places) {
-                if values[*place] != 0.0 {
-                    buckets.push((*bucket, values[*place]));
+        // Changes at first; below, they are added up.
+        let mut zero_counts = vec![0.0; stretch.sums.len()];
+        stretch.each_change(columns.zero_count, zero_before, |sample, number, change| {
+            zero_counts[sample] += if sample == 0 { number } else { change };
+            if change < 0.0 {
+                self.fell.push(start + sample);
+            }
+        });
+        let mut counts = zero_counts.clone();
+        let mut visit = |bucket: i32, sample: usize, number: f64, change: f64| {
+            counts[sample] += if sample == 0 { number } else { change };
+            if change < 0.0 {
+                self.fell.push(start + sample);
+            }
+            if change != 0.0 && self.detailed {
+                for window in &mut self.changes[open[sample].clone()] {
+                    push(&mut window.change.buckets, bucket, change);
                 }
             }
-            if self.detailed {
-                while let Some(without_column) = carried.next_if(|earlier| earlier.bucket < *bucket) {
-                    self.pass(without_column, &here);
-                }
-                let of_bucket = || carried.next_if(|earlier| earlier.bucket == *bucket);
-                self.add_bucket(*bucket, &values, varies, &here, of_bucket);
-            }
-        }
-        carried.for_each(|without_column| self.pass(without_column, &here));
-
-        let totals = |place: usize| Totals {
-            count: total_count(explicit[place], zero_counts[place] + counts[place]),
-            sum: sums[place],
-            zero_count: zero_counts[place],
         };
-        for ((position, place), buckets) in self.wanted[wanted].iter().zip(wanted_places).zip(whole) {
-            let Totals { count, sum, zero_count } = totals(place);
-            self.found.push((*position, Histogram { count, sum, zero_count, buckets }));
+        let mut buckets = Vec::with_capacity(columns.buckets.len());
+        let mut earlier = before.into_iter().flat_map(|before| before.buckets).peekable();
+        for (bucket, column) in &columns.buckets {
+            while let Some((gone, count)) = earlier.next_if(|(other, _)| other < bucket) {
+                visit(gone, 0, 0.0, -count);
+            }
+            let before = earlier.next_if(|(other, _)| other == bucket).map(|(_, count)| count);
+            let last = stretch.each_change(column, before.or(none_before), |sample, number, change| {
+                visit(*bucket, sample, number, change);
+            });
+            buckets.push((*bucket, last));
         }
-        for (window, place) in here.begin.clone().zip(&here.first_places) {
-            self.firsts[window] = totals(*place);
+        earlier.for_each(|(gone, count)| visit(gone, 0, 0.0, -count));
+        buckets.retain(|(_, count)| *count != 0.0);
+
+        add_up(&mut zero_counts);
+        add_up(&mut counts);
+        if columns.has_explicit_counts() {
+            let explicit = stretch.numbers(columns.count);
+            counts
+                .iter_mut()
+                .zip(explicit)
+                .for_each(|(count, explicit)| *count = total_count(explicit, *count));
         }
-        for (window, place) in here.end.clone().zip(&here.last_places) {
-            let (first, last) = (self.firsts[window], totals(*place));
+        let counts_before = count_before.into_iter().chain(counts.iter().copied());
+        let skipped = usize::from(count_before.is_none());
+        for (sample, (before, now)) in counts_before.zip(&counts[skipped..]).enumerate() {
+            if *now < before {
+                self.fell.push(start + skipped + sample);
+            }
+        }
+        let totals = |position: usize| {
+            let sample = position - start;
+            Totals { count: counts[sample], sum: stretch.sums[sample], zero_count: zero_counts[sample] }
+        };
+        self.begin_and_end(stretch, totals);
+        self.join(&open);
+        let last = totals(stretch.range().end - 1);
+        self.before = Some(Before { count: last.count, zero_count: last.zero_count, buckets });
+        if let Some(before) = stretch.before
+            && stretch.is_whole
+            && self.fell.len() == known_falls
+            && !self.passed
+        {
+            stretch.part.block.set_continues(stretch.part.slot, before);
+        }
+        self.passed = false;
+    }
+
+    /// Returns whether a window begins or ends in a stretch.
+    fn has_edges(&self, stretch: &Stretch<'_>) -> bool {
+        let range = stretch.range();
+        !within(self.windows, |(first, _)| *first, &range).is_empty()
+            || !within(self.windows, |(_, last)| *last, &range).is_empty()
+    }
+
+    /// Returns for each sample the windows that contain it and the sample before it.
+    fn open_windows(&self, stretch: &Stretch<'_>) -> Vec<Range<usize>> {
+        let windows = self.windows;
+        let mut begun = windows.partition_point(|(first, _)| *first < stretch.start);
+        let mut ended = windows.partition_point(|(_, last)| *last < stretch.start);
+        let open = |position: usize| {
+            while windows.get(begun).is_some_and(|(first, _)| *first < position) {
+                begun += 1;
+            }
+            while windows.get(ended).is_some_and(|(_, last)| *last < position) {
+                ended += 1;
+            }
+            ended.min(begun)..begun
+        };
+        stretch.range().map(open).collect()
+    }
+
+    /// Sets the totals of the windows that begin or end in a stretch.
+    fn begin_and_end(&mut self, stretch: &Stretch<'_>, totals: impl Fn(usize) -> Totals) {
+        for window in within(self.windows, |(first, _)| *first, &stretch.range()) {
+            self.firsts[window] = totals(self.windows[window].0);
+        }
+        for window in within(self.windows, |(_, last)| *last, &stretch.range()) {
+            let (first, last) = (self.firsts[window], totals(self.windows[window].1));
             let WindowChange { first_count, change } = &mut self.changes[window];
             *first_count = first.count;
             change.count = last.count - first.count;
@@ -244,74 +331,39 @@ impl<'w> Reader<'w> {
         }
     }
 
-    /// Adds the changes of a bucket. `values` are its counts at the places of `here`; they are equal unless
-    /// `varies` is set. `carried` returns its counts at the start of earlier windows, one after the other.
-    fn add_bucket(
-        &mut self,
-        bucket: i32,
-        values: &[f64],
-        varies: bool,
-        here: &Here,
-        mut carried: impl FnMut() -> Option<Carried>,
-    ) {
-        let first = |window: usize| values[here.first_places[window - here.begin.start]];
-        let last = |window: usize| values[here.last_places[window - here.end.start]];
-        let mut next = carried();
-        for window in here.ending() {
-            let before = next.filter(|earlier| earlier.window == window);
-            if before.is_some() {
-                next = carried();
+    /// Joins the changes of a stretch with those of earlier ones.
+    fn join(&mut self, open: &[Range<usize>]) {
+        let touched = open[0].start..open[open.len() - 1].end;
+        for window in touched.clone() {
+            let buckets = &mut self.changes[window].change.buckets;
+            let joined = &mut self.joined[window];
+            if (1..buckets.len()).contains(joined) {
+                *buckets = added(&buckets[..*joined], &buckets[*joined..], 1.0);
             }
-            push(
-                &mut self.changes,
-                window,
-                bucket,
-                last(window) - before.map_or(0.0, |earlier| earlier.count),
-            );
-        }
-        while let Some(lasting) = next {
-            self.carried.push(lasting);
-            next = carried();
-        }
-        if varies {
-            for window in here.begin.start.max(here.end.start)..here.begin.end.min(here.end.end) {
-                push(&mut self.changes, window, bucket, last(window) - first(window));
-            }
-        }
-        for window in here.beginning().filter(|window| first(*window) != 0.0) {
-            self.carried.push(Carried { bucket, window, count: first(window) });
-        }
-    }
-
-    /// Ends or keeps the window of a bucket that has no column here: it is zero now.
-    fn pass(&mut self, carried: Carried, here: &Here) {
-        if here.ending().contains(&carried.window) {
-            push(&mut self.changes, carried.window, carried.bucket, -carried.count);
-        } else {
-            self.carried.push(carried);
+            *joined = buckets.len();
         }
     }
 }
 
-impl Here {
-    /// Returns the windows that began in an earlier stretch and end in this one.
-    fn ending(&self) -> Range<usize> {
-        self.end.start..self.end.end.min(self.begin.start)
-    }
-
-    /// Returns the windows that begin in this stretch and end in a later one.
-    fn beginning(&self) -> Range<usize> {
-        self.begin.start.max(self.end.end)..self.begin.end
+/// Adds a change of a bucket after those of lower buckets.
+fn push(buckets: &mut Vec<(i32, f64)>, bucket: i32, change: f64) {
+    match buckets.last_mut() {
+        Some((last, sum)) if *last == bucket => *sum += change,
+        _ => {
+            if buckets.capacity() == 0 {
+                buckets.reserve(USUAL_BUCKETS);
+            }
+            buckets.push((bucket, change));
+        }
     }
 }
 
-fn push(changes: &mut [WindowChange], window: usize, bucket: i32, change: f64) {
-    if change != 0.0 {
-        let buckets = &mut changes[window].change.buckets;
-        if buckets.capacity() == 0 {
-            buckets.reserve(USUAL_BUCKETS);
-        }
-        buckets.push((bucket, change));
+/// Replaces each number by the sum of those until it.
+fn add_up(numbers: &mut [f64]) {
+    let mut total = 0.0;
+    for number in numbers {
+        total += *number;
+        *number = total;
     }
 }
 

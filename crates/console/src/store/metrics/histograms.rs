@@ -18,6 +18,9 @@ pub(super) struct HistogramColumn {
     last: Arc<Histogram>,
 }
 
+/// Number of buckets for which a reader has room at first.
+const USUAL_BUCKETS: u64 = 128;
+
 /// Encodes a count of zero that is not the sum of all buckets.
 const ZERO: f64 = f64::NAN;
 
@@ -177,9 +180,10 @@ impl<'a> Columns<'a> {
     pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let (sum, zero_count, count) = (reader.bytes()?, reader.bytes()?, reader.bytes()?);
-        let mut buckets = Vec::new();
+        let length = reader.get()?;
+        let mut buckets = Vec::with_capacity(length.min(USUAL_BUCKETS) as usize);
         let mut index = 0_i64;
-        for _ in 0..reader.get()? {
+        for _ in 0..length {
             index = index.checked_add(unzigzag(reader.get()?))?;
             buckets.push((i32::try_from(index).ok()?, reader.bytes()?));
         }

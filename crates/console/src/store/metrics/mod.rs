@@ -9,6 +9,7 @@ mod block;
 mod changes;
 mod clock;
 mod column;
+mod continuity;
 mod exemplars;
 mod files;
 mod growing;

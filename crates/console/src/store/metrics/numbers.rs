@@ -144,18 +144,26 @@ pub(super) struct Run {
 pub(super) struct Runs<'a> {
     bytes: Reader<'a>,
     previous: f64,
+    /// The previous number in billionths, if it was decoded from them.
+    billionths: Option<i64>,
 }
 
 impl<'a> Runs<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes: Reader::new(bytes), previous: 0.0 }
+        Self { bytes: Reader::new(bytes), previous: 0.0, billionths: None }
     }
 
     fn change(&mut self, token: u64) -> Option<f64> {
         let argument = token >> 2;
+        let known = self.billionths.take();
         match token & 3 {
             INTEGER => Some(integer(self.previous)?.checked_add(unzigzag(argument))? as f64),
-            BILLIONTHS => Some(billionths(self.previous)?.checked_add(unzigzag(argument))? as f64 / BILLION),
+            BILLIONTHS => {
+                let previous = known.or_else(|| billionths(self.previous))?;
+                let next = previous.checked_add(unzigzag(argument))?;
+                self.billionths = Some(next);
+                Some(next as f64 / BILLION)
+            }
             _ => {
                 let (trailing, length) = (argument as usize >> 4, argument as usize & 15);
                 if trailing + length > 8 {
@@ -183,65 +191,42 @@ impl Iterator for Runs<'_> {
     }
 }
 
-/// Sets `numbers` to those of a column at ascending ticks, and returns whether they differ. Calls `fell` with
-/// each tick whose number is smaller than the one before, in any order and possibly twice.
-pub(super) fn read_at(bytes: &[u8], ticks: &[u32], numbers: &mut [f64], mut fell: impl FnMut(u32)) -> bool {
-    let integers = integers_at(bytes, ticks, numbers, &mut fell);
-    integers.unwrap_or_else(|| any_numbers_at(bytes, ticks, numbers, fell))
-}
-
-/// Does the same for a column of integers, several times faster. Returns `None` if another number follows.
-fn integers_at(bytes: &[u8], ticks: &[u32], numbers: &mut [f64], mut fell: impl FnMut(u32)) -> Option<bool> {
+/// Calls `visit` with each tick at which the number of a column may change, and with the new number, until it
+/// returns false. Numbers before the first change are zero.
+pub(super) fn each_change(bytes: &[u8], mut visit: impl FnMut(u32, f64) -> bool) {
+    // Counts are integers, which take no floating-point arithmetic.
+    let (mut tick, mut integer) = (0_u32, 0_i64);
     let mut tokens = Reader::new(bytes);
-    let (mut tick, mut integer, mut next) = (0_u32, 0_i64, 0);
-    let mut differ = false;
-    let mut wanted = ticks.first().copied();
-    while let Some(token) = tokens.get() {
+    loop {
+        let here = tokens.clone();
+        let Some(token) = tokens.get() else { return };
         match token & 3 {
             RUN => {
-                let Ok(run) = u32::try_from(token >> 3) else { break };
-                tick = tick.saturating_add(run);
+                let Ok(ticks) = u32::try_from(token >> 3) else { return };
+                tick = tick.saturating_add(ticks);
             }
             INTEGER => {
-                let change = unzigzag(token >> 2);
-                if change < 0 {
-                    fell(tick);
+                let Some(next) = integer.checked_add(unzigzag(token >> 2)) else { return };
+                integer = next;
+                if !visit(tick, integer as f64) {
+                    return;
                 }
-                differ |= next > 0;
-                let Some(now) = integer.checked_add(change) else { break };
-                integer = now;
                 tick = tick.saturating_add(1);
             }
-            _ => return None,
-        }
-        while wanted.is_some_and(|wanted| wanted < tick) {
-            numbers[next] = integer as f64;
-            next += 1;
-            wanted = ticks.get(next).copied();
-        }
-    }
-    numbers[next..].fill(integer as f64);
-    Some(differ)
-}
-
-fn any_numbers_at(bytes: &[u8], ticks: &[u32], numbers: &mut [f64], mut fell: impl FnMut(u32)) -> bool {
-    let (mut tick, mut number, mut next) = (0_u32, 0.0, 0);
-    let mut differ = false;
-    for run in Runs::new(bytes) {
-        let now = run.number.unwrap_or(number);
-        if now < number {
-            fell(tick);
-        }
-        differ |= next > 0 && now != number;
-        number = now;
-        tick = tick.saturating_add(run.ticks);
-        while ticks.get(next).is_some_and(|wanted| *wanted < tick) {
-            numbers[next] = number;
-            next += 1;
+            _ => {
+                let mut number = integer as f64;
+                for run in (Runs { bytes: here, previous: number, billionths: None }) {
+                    let next = run.number.unwrap_or(number);
+                    if next.to_bits() != number.to_bits() && !visit(tick, next) {
+                        return;
+                    }
+                    number = next;
+                    tick = tick.saturating_add(run.ticks);
+                }
+                return;
+            }
         }
     }
-    numbers[next..].fill(number);
-    differ
 }
 
 #[cfg(test)]
@@ -294,41 +279,28 @@ mod tests {
         }
 
         #[test]
-        fn numbers_at_ticks_are_those_of_the_column(
-            numbers in prop_oneof![
-                prop::collection::vec(prop::option::of((0..4_i32).prop_map(f64::from)), 1..60),
-                prop::collection::vec(number(), 1..60).prop_filter("no marks", |numbers| {
-                    numbers.iter().flatten().all(|number| !number.is_nan())
-                }),
-            ],
-            chosen in prop::collection::btree_set(0..60_u32, 0..10),
-        ) {
-            let bytes = packed(&column(&numbers));
-            // A tick without a number has that of the tick before, and the first of them zero.
-            let mut filled = vec![0.0];
-            filled.extend(numbers.iter().scan(0.0, |last, number| {
-                *last = number.unwrap_or(*last);
-                Some(*last)
-            }));
-            let end = numbers.len();
-            let ticks: Vec<u32> = chosen.into_iter().collect();
-            let expected: Vec<f64> = ticks.iter().map(|tick| filled[end.min(*tick as usize + 1)]).collect();
-            let expected_falls: Vec<u32> =
-                (0..end).filter(|tick| filled[tick + 1] < filled[*tick]).map(|tick| tick as u32).collect();
-
-            let (mut found, mut falls) = (vec![0.0; ticks.len()], Vec::new());
-            let differ = read_at(&bytes, &ticks, &mut found, |tick| falls.push(tick));
-            falls.sort_unstable();
-            falls.dedup();
-            prop_assert_eq!(&found, &expected);
-            prop_assert_eq!(falls, expected_falls);
-            prop_assert!(differ || found.windows(2).all(|pair| pair[0] == pair[1]));
+        fn changes_are_those_of_the_numbers(numbers in prop::collection::vec(number(), 0..60)) {
+            let mut expected = Vec::new();
+            let mut last = 0.0_f64;
+            for (tick, number) in numbers.iter().enumerate() {
+                let now = number.unwrap_or(last);
+                if now.to_bits() != last.to_bits() {
+                    expected.push((tick as u32, now.to_bits()));
+                }
+                last = now;
+            }
+            let mut found = Vec::new();
+            each_change(&packed(&column(&numbers)), |tick, number| {
+                found.push((tick, number.to_bits()));
+                true
+            });
+            prop_assert_eq!(found, expected);
         }
 
         #[test]
         fn any_bytes_can_be_decoded(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             let _ = Runs::new(&bytes).take(100).count();
-            read_at(&bytes, &[1, 7], &mut [0.0; 2], |_| {});
+            each_change(&bytes, |_, _| true);
         }
     }
 

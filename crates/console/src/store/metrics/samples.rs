@@ -91,7 +91,7 @@ impl Histogram {
 }
 
 /// Returns the sum of some buckets and a multiple of others, without those that are zero.
-fn added(buckets: &[(i32, f64)], others: &[(i32, f64)], times: f64) -> Vec<(i32, f64)> {
+pub(super) fn added(buckets: &[(i32, f64)], others: &[(i32, f64)], times: f64) -> Vec<(i32, f64)> {
     let mut sums = Vec::new();
     let mut add = |index, count| {
         if count != 0.0 {

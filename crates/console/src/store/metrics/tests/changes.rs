@@ -96,6 +96,7 @@ proptest! {
         duration in 0..1_200_i64,
         detailed: bool,
         rolled_up: bool,
+        read_before: bool,
     ) {
         let mut store = MetricStore::in_memory(Limits::default());
         for (position, sample) in (0_i64..).zip(&samples) {
@@ -109,6 +110,10 @@ proptest! {
             store.maintain(NOW + 4 * DAY);
         }
         let Some(series) = store.series("histogram").first().copied() else { return Ok(()) };
+        if read_before {
+            // Blocks remember that no count fell.
+            store.read_counter(series, NOW - SECOND, NOW + DAY, false, &|_| Vec::new());
+        }
         let (after, until) = (NOW + after * 15 * SECOND, NOW + (after + duration) * 15 * SECOND);
         let windows = |times: &[i64]| -> Vec<(usize, usize)> {
             let firsts = (0..times.len().saturating_sub(1)).step_by(distance);
