@@ -28,9 +28,3 @@ fn used() -> u64 {
     let used = String::from_utf8(used.expect("du").stdout).expect("text");
     used.split_whitespace().next().and_then(|bytes| bytes.parse().ok()).expect("a number")
 }
-
-/// Returns the size of the files of all queues, in bytes.
-pub(crate) fn size_of_queues() -> u64 {
-    let files = std::fs::read_dir(format!("{DIRECTORY}/queues")).expect("the directory of the queues");
-    files.map(|file| file.and_then(|file| file.metadata()).map_or(0, |metadata| metadata.len())).sum()
-}

@@ -8,6 +8,11 @@ use crate::metrics::Rules;
 use crate::programs::Program;
 use crate::signals::Seen;
 
+#[expect(clippy::print_stdout, reason = "whoever runs tests for many minutes sees how far they are")]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}
+
 pub(crate) struct Report {
     pub(crate) ours: usize,
     pub(crate) foreign: usize,

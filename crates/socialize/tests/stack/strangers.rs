@@ -30,7 +30,7 @@ const ALLOY_JOB: &str = "grafana";
 /// Metrics of Alloy's own servers and clients grow by a tenth of the page's value with each scrape.
 const RISING: [&str; 2] = ["http_server_", "http_client_"];
 
-const COLLECTOR: &str = "http://alloy:4318";
+pub(crate) const COLLECTOR: &str = "http://alloy:4318";
 const LOKI: &str = "http://loki:3100/otlp/v1/logs";
 
 const NAMESPACE: &str = "neighbours";
@@ -215,7 +215,7 @@ fn points(count: u64) -> Value {
 }
 
 /// A span of a request that failed after half a minute.
-fn span(number: u64) -> Value {
+pub(crate) fn span(number: u64) -> Value {
     let started = (since_1970() - Duration::from_secs(30)).as_nanos().to_string();
     let span = json!({
         "traceId": TRACE, "spanId": format!("{number:016x}"), "name": "GET /basket", "kind": 2,

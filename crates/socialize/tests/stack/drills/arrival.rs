@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderMap, HeaderValue, header};
+use reqwest::Client;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -12,12 +13,13 @@ use super::world::World;
 use super::{Drill, Drills};
 use crate::application::SECOND_API;
 use crate::collector_disk;
+use crate::strangers::{self, COLLECTOR};
 
 /// Bytes left on the collector's disk: fewer than any batch takes.
 const ROOM: u64 = 4096;
 
-/// Bytes of lines that exceed the size of the queues' files.
-const MORE_THAN_PAGES: u64 = 1 << 20;
+/// Spans of a batch, some 100 KiB.
+const SPANS: usize = 500;
 
 pub(super) async fn line_refused(drills: &mut Drills) {
     let drill = Drill {
@@ -89,39 +91,43 @@ pub(super) async fn spans_taken_by_a_stranger(drills: &mut Drills) {
 
 pub(super) async fn collector_disk_full(drills: &mut Drills) {
     let drill = Drill {
-        cause: "Loki is stopped, and the disk of the collector's queues is full",
+        cause: "Tempo is killed, and the disk of the collector's queues is full",
         fires: &["CollectorRefusing"],
         explained: &[
-            ("StackTargetDown", "Loki is stopped"),
-            ("LogsNotArriving", "lines wait in their files"),
+            ("StackTargetDown", "Tempo is killed"),
+            ("TracesNotArriving", "spans wait in the queue"),
         ],
     };
-    let more_lines = format!("{LOG_DIRECTORY}/api-more.jsonl");
     drills
         .drill(
             drill,
             async |world| {
-                world.loki.stop();
+                world.tempo.kill();
                 collector_disk::limit(Some(ROOM));
                 // A queue also has free pages within its file, from batches that it has delivered.
-                write_lines(&more_lines, collector_disk::size_of_queues() + MORE_THAN_PAGES);
+                (send_spans(world.client.clone()),)
             },
-            async |world, ()| {
+            async |world, (sending,)| {
+                sending.abort();
                 collector_disk::limit(None);
-                world.start_loki().await;
-                std::fs::remove_file(&more_lines).expect("the file");
+                world.start_tempo().await;
             },
         )
         .await;
 }
 
-/// Writes a recent line of the API into a file again and again, until the file has this many bytes.
-fn write_lines(path: &str, bytes: u64) {
-    let lines = std::fs::read_to_string(format!("{LOG_DIRECTORY}/api.jsonl")).expect("log lines");
-    let last = lines.trim_end().lines().last().expect("a line");
-    let times = bytes / (last.len() as u64 + 1) + 1;
-    let repeated = format!("{last}\n").repeat(usize::try_from(times).expect("a number of lines"));
-    std::fs::write(path, repeated).expect("a file");
+/// Sends large batches of another service's spans to the collector, which the receiver counts if it refuses them.
+/// Lines would not be counted: the receiver of log files tries the same batch until it is accepted.
+fn send_spans(client: Client) -> JoinHandle<()> {
+    let mut batch = strangers::span(1);
+    let spans = batch["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array_mut().expect("spans");
+    *spans = vec![spans[0].clone(); SPANS];
+    tokio::spawn(async move {
+        loop {
+            let _ = client.post(format!("{COLLECTOR}/v1/traces")).json(&batch).send().await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    })
 }
 
 /// Asks the second API without a session, 20 times a second.

@@ -49,7 +49,6 @@ pub(super) async fn all(drills: &mut Drills) {
     silence(drills).await;
     queue_locked(drills).await;
     worker_killed(drills).await;
-    // First, while the files of the queues are small: later they have unused pages.
     arrival::collector_disk_full(drills).await;
     loki_stopped(drills).await;
     collector_stopped(drills).await;

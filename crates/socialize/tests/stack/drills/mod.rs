@@ -23,6 +23,7 @@ use report::Row;
 use world::World;
 
 use crate::programs::PATIENCE;
+use crate::report::say;
 
 /// Alerts with windows of hours or days, which keep firing during the following drills even at the faster
 /// scale: for 4 minutes to more than two hours. The drills do not wait until they resolve; promtool's cases
@@ -240,9 +241,4 @@ impl Drills {
         say(&row.text());
         self.rows.push(row);
     }
-}
-
-#[expect(clippy::print_stdout, reason = "whoever runs drills for many minutes sees how far they are")]
-fn say(text: &str) {
-    println!("{text}");
 }

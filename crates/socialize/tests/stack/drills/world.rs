@@ -154,6 +154,11 @@ impl World {
         self.ready().await;
     }
 
+    pub(super) async fn start_tempo(&mut self) {
+        self.tempo = Program::start("tempo", self.compose.command("tempo", "tempo"), &self.logs);
+        self.ready().await;
+    }
+
     pub(super) async fn start_api(&mut self) {
         self.application.start_api(&self.compose, &self.client, &self.logs, &build()).await;
     }

@@ -21,6 +21,8 @@ use books::Before;
 use load::Load;
 use world::World;
 
+use crate::report::say;
+
 /// Requests per second.
 const PACE: u32 = 60;
 
@@ -85,9 +87,4 @@ impl Outages {
 /// Waits for a fixed time.
 async fn for_some_time(duration: Duration) {
     tokio::time::sleep(duration).await;
-}
-
-#[expect(clippy::print_stdout, reason = "whoever runs this for many minutes sees how far it is")]
-fn say(text: &str) {
-    println!("{text}");
 }
