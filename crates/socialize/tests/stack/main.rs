@@ -14,6 +14,7 @@ mod outages;
 mod privacy;
 mod programs;
 mod prometheus;
+mod replicas;
 mod report;
 mod signals;
 mod strangers;
