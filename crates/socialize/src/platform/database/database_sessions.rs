@@ -3,6 +3,7 @@
 //! A statement after connecting sets them, not startup parameters: PgBouncer refuses startup parameters that
 //! it does not track, or drops those listed in `ignore_startup_parameters`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -65,19 +66,27 @@ pub(crate) fn pool(pool: PgPoolOptions, options: PgConnectOptions, parameters: P
     Pool::connect_lazy_with(pool, options)
 }
 
-/// Opens a session, and returns with it whether two connections get the same server session, as with a pooler
-/// in transaction or statement mode.
+/// Number of times that each connection is asked for its server session. Other clients of a pooler can take the
+/// session of one meanwhile.
+const ROUNDS: usize = 3;
+
+/// Opens a session, and returns with it whether two connections share server sessions, as with a pooler in
+/// transaction or statement mode.
 ///
 /// # Errors
 /// Returns an error if the server cannot be reached.
 pub(crate) async fn probe(options: &PgConnectOptions) -> sqlx::Result<(PgConnection, bool)> {
     let connect = || PgConnection::connect_with(options);
     let (mut first, mut second) = tokio::try_join!(connect(), connect())?;
-    // One after the other: a pooler gives two concurrent queries a session each.
-    let one = process_id(&mut first).await?;
-    let other = process_id(&mut second).await?;
+    let (mut of_first, mut of_second) = (BTreeSet::new(), BTreeSet::new());
+    for _ in 0..ROUNDS {
+        // One after the other: a pooler gives two concurrent queries a session each.
+        of_first.insert(process_id(&mut first).await?);
+        of_second.insert(process_id(&mut second).await?);
+    }
     let _ = second.close().await;
-    Ok((first, one == other))
+    let have_own = of_first.len() == 1 && of_second.len() == 1 && of_first != of_second;
+    Ok((first, !have_own))
 }
 
 /// Returns the process id of the server backend. Sent as a simple query, because in a shared session another
