@@ -1,5 +1,5 @@
 //! One cause, one notification: the real Alertmanager with deploy/'s configuration gets all alerts of a
-//! cause, and notifies only the cause.
+//! cause, and notifies only the cause. A console can send it alerts as Prometheus does.
 //!
 //! Delays are shorter than in production, and receivers lead to this test.
 
@@ -149,6 +149,28 @@ async fn one_cause_is_one_notification() {
     let expected = not_held_back(without_cause);
     let expected = expected.iter().filter(|alert| alert.severity == Severity::Critical).count();
     assert!(expected > 0 && critical.len() == expected, "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes real programs and a network of its own: `./test stack` runs it"]
+async fn a_console_hands_its_alerts_to_alertmanager() {
+    let (compose, client) = (crate::compose_file(), crate::http_client());
+    let logs = tempfile::tempdir().expect("a directory");
+    let (notifications, configuration) = Notifications::listen(logs.path(), Scale::faster(FACTOR)).await;
+    let mut alertmanager = start_alertmanager(&compose, &configuration, logs.path());
+    alertmanager.ready(&client, &format!("{ALERTMANAGER}/-/ready")).await;
+
+    // No process reports to it, so it has an alert at once.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_socialize"));
+    command.args(["console", "--address", "127.0.0.1:0", "--otlp-address", "127.0.0.1:0"]);
+    command.args(["--environment", "demo", "--alertmanager", ALERTMANAGER]);
+    command.arg("--data").arg(logs.path().join("console"));
+    let mut console = Program::start("console", command, logs.path());
+    told(&notifications, "TelemetryMissing").await;
+    let seen = notifications.seen();
+    let of_it = seen.iter().find(|one| one.alerts == ["TelemetryMissing"]).expect("a notification");
+    assert_eq!((&*of_it.receiver, &*of_it.environment), ("critical", "demo"));
+    console.assert_running();
 }
 
 /// The alert as Prometheus sends it, once for each label value that matters to the cause's effects.
