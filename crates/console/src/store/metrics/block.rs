@@ -87,6 +87,11 @@ impl Block {
         self.first + i64::from(self.ticks[tick])
     }
 
+    /// Returns the times of some ticks.
+    pub(super) fn times(&self, ticks: Range<usize>) -> impl Iterator<Item = i64> {
+        self.ticks[ticks].iter().map(|tick| self.first + i64::from(*tick))
+    }
+
     /// Returns the number of slots.
     pub(super) fn slots(&self) -> usize {
         self.ends.len()

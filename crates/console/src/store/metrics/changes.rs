@@ -107,12 +107,14 @@ impl<'a> Stretch<'a> {
             let end = tick.saturating_add(run.ticks as usize);
             let covered = tick.max(within.start)..end.min(within.end);
             tick = end;
-            if let Some(sum) = run.number.filter(|sum| !is_stale(*sum)) {
-                for tick in covered {
-                    sample_at.resize(tick + 1, sums.len());
-                    sums.push(sum);
-                    times.push(part.block.time(tick));
-                }
+            if let Some(sum) = run.number.filter(|sum| !is_stale(*sum))
+                && !covered.is_empty()
+            {
+                let (known, all) = (sums.len(), sums.len() + covered.len());
+                sums.resize(all, sum);
+                sample_at.resize(covered.start, known);
+                sample_at.extend(known..all);
+                times.extend(part.block.times(covered));
             }
         }
         let stretch = Self { part, columns, start, before, is_whole, sums, sample_at };
@@ -299,8 +301,12 @@ impl<'w> Reader<'w> {
             || !within(self.windows, |(_, last)| *last, &range).is_empty()
     }
 
-    /// Returns for each sample the windows that contain it and the sample before it.
+    /// Returns for each sample the windows that contain it and the sample before it; nothing if no buckets are
+    /// wanted.
     fn open_windows(&self, stretch: &Stretch<'_>) -> Vec<Range<usize>> {
+        if !self.detailed {
+            return Vec::new();
+        }
         let windows = self.windows;
         let mut begun = windows.partition_point(|(first, _)| *first < stretch.start);
         let mut ended = windows.partition_point(|(_, last)| *last < stretch.start);
@@ -333,8 +339,8 @@ impl<'w> Reader<'w> {
 
     /// Joins the changes of a stretch with those of earlier ones.
     fn join(&mut self, open: &[Range<usize>]) {
-        let touched = open[0].start..open[open.len() - 1].end;
-        for window in touched.clone() {
+        let (Some(first), Some(last)) = (open.first(), open.last()) else { return };
+        for window in first.start..last.end {
             let buckets = &mut self.changes[window].change.buckets;
             let joined = &mut self.joined[window];
             if (1..buckets.len()).contains(joined) {
